@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* The local protocol between the shim and the broker: codec only, no I/O.
+ *
+ * Two sockets in the runtime directory:
+ * - `ask` (AF_UNIX SOCK_SEQPACKET): one request, one reply, then the shim closes. The shim keeps no
+ *   descriptor open. Requests have at most ASK_MAX bytes.
+ * - `stream.N` (AF_UNIX SOCK_STREAM), one for each worker thread of the broker: the application's
+ *   own socket is connected here and a connect request sent on it (see connreq below).
+ * Who asks is decided by SO_PEERCRED and the process's ancestry, never by what a message says.
+ * docs/PROTOCOL.md has the same in prose. */
+#ifndef PERSONA_PROTO_ASK_H
+#define PERSONA_PROTO_ASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+
+enum {
+	ASK_VERSION = 1,
+	ASK_MAX = 1024,        /* largest request in bytes */
+	ASK_REPLY_MAX = 16384, /* largest reply in bytes */
+	ASK_NAME_MAX = 256,    /* host name with its terminator */
+	ASK_PATH_MAX = 108,    /* sun_path */
+	ASK_ADDRS_MAX = 64,    /* addresses in one answer */
+	ASK_IFS_MAX = 128,     /* interfaces in one answer; more come with a later `first` */
+	INFO_ADDRS_MAX = 16,   /* addresses of a portspace */
+	INFO_MAX = 2048        /* largest info file */
+};
+
+enum ask_op {
+	ASK_BIND = 1, /* reserve an address in the port table */
+	ASK_LISTEN,   /* the socket is about to listen: get the path to bind it to */
+	ASK_LEASE,    /* a block of ephemeral ports for connects of this process */
+	ASK_LOCAL,    /* which path serves this address of the own portspace? */
+	ASK_NAME,     /* host name to addresses */
+	ASK_ADDR,     /* address to host name */
+	ASK_IFS       /* the portspace's interfaces */
+};
+
+enum ask_bind_flags {
+	ASK_REUSEADDR = 1, /* SO_REUSEADDR */
+	ASK_REUSEPORT = 2, /* SO_REUSEPORT */
+	ASK_V6ONLY = 4,    /* IPV6_V6ONLY on an IPv6 socket */
+	ASK_V6 = 8         /* the socket's family is AF_INET6 */
+};
+
+struct ask_request {
+	enum ask_op op;
+	uint8_t proto;           /* IPPROTO_TCP or IPPROTO_UDP: BIND LISTEN LEASE LOCAL */
+	uint8_t flags;           /* enum ask_bind_flags: BIND LISTEN */
+	struct endpoint local;   /* BIND LISTEN (port 0: choose), LOCAL (the destination), ADDR */
+	uint64_t inode;          /* BIND LISTEN: st_ino of the application's socket */
+	uint16_t first;          /* IFS: index of the first wanted, from 0 */
+	char name[ASK_NAME_MAX]; /* NAME */
+};
+
+struct ask_if {
+	char name[16];  /* IFNAMSIZ */
+	uint32_t index; /* from 1; lo is 1 */
+	uint32_t flags; /* IFF_* */
+	uint32_t mtu;   /* bytes */
+};
+
+struct ask_reply {
+	enum ask_op op;          /* the request's */
+	int err;                 /* 0, or a positive errno; nothing else is valid then */
+	uint16_t port;           /* BIND LISTEN: the port; LEASE: the first port */
+	uint16_t count;          /* LEASE: number of ports; IFS: how many there are in all */
+	char path[ASK_PATH_MAX]; /* LISTEN LOCAL: absolute path of the server's socket */
+	char name[ASK_NAME_MAX]; /* NAME: canonical name; ADDR: the name */
+	uint16_t naddr;          /* NAME: entries in addr */
+	struct addr addr[ASK_ADDRS_MAX];
+	uint16_t nif; /* IFS: entries in ifs */
+	struct ask_if ifs[ASK_IFS_MAX];
+};
+
+/* Both return the number of bytes written, or -EMSGSIZE. */
+int ask_encode_request(const struct ask_request *req, void *buf, size_t cap);
+int ask_encode_reply(const struct ask_reply *rep, void *buf, size_t cap);
+/* Both return 0, or -EPROTO for anything but exactly one well-formed message. */
+int ask_decode_request(const void *buf, size_t len, struct ask_request *reqp);
+int ask_decode_reply(const void *buf, size_t len, struct ask_reply *repp);
+
+/* The connect request, sent on the application's own socket after it was connected to `stream.N`.
+ * CONNREQ_LEN bytes and CONNREQ_PAD bytes of zero go in one sendmsg(2), together with a descriptor
+ * of the very socket (SCM_RIGHTS). The broker reads the first CONNREQ_LEN bytes and leaves the pad
+ * unread: with SO_SNDBUF at its minimum that keeps the socket unwritable (the gate). To accept, it
+ * sets the tag to TAG_CONNECTED, restores SO_SNDBUF and reads the pad; to refuse, it sets the tag
+ * to TAG_FAILED with the errno and closes with the pad unread, which the kernel turns into
+ * EPOLLERR and EPOLLHUP at the client. */
+enum { CONNREQ_LEN = 64, CONNREQ_PAD = 1024 };
+
+struct connreq {
+	uint8_t proto;   /* IPPROTO_TCP */
+	uint32_t sndbuf; /* SO_SNDBUF the application asked for, 0 for the default */
+	struct endpoint src;
+	struct endpoint dst;
+};
+
+void connreq_encode(const struct connreq *req, uint8_t buf[CONNREQ_LEN + CONNREQ_PAD]);
+int connreq_decode(const uint8_t buf[CONNREQ_LEN], struct connreq *reqp); /* 0 or -EPROTO */
+
+/* The info file (`info` in the portspace's directory): what a shim needs to know once, when its
+ * process starts. It does not change while the portspace lives. */
+struct info {
+	uint32_t portspace;  /* id, also the name of the directory */
+	uint8_t nworkers;    /* how many stream.N there are */
+	uint8_t secret[16];  /* for sockname */
+	uint16_t mtu;        /* bytes */
+	char name[64];       /* the portspace's name */
+	char hostname[65];   /* what gethostname(2) answers inside */
+	uint8_t naddr;       /* entries in addr */
+	struct prefix addr[INFO_ADDRS_MAX]; /* host part kept: 10.77.0.1/24 */
+};
+
+int info_encode(const struct info *info, void *buf, size_t cap); /* bytes or -EMSGSIZE */
+int info_decode(const void *buf, size_t len, struct info *infop); /* 0 or -EPROTO */
+
+#endif
