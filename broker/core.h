@@ -17,13 +17,14 @@
 
 #include "addr.h"
 #include "ask.h"
+#include "handshake.h"
 #include "key.h"
 
 struct core;
 struct portspace;
 
 enum {
-	LINK_NAME_MAX = 16,       /* IFNAMSIZ: a link is an interface inside the portspace */
+	LINK_NAME_MAX = 16,	  /* IFNAMSIZ: a link is an interface inside the portspace */
 	PORTSPACE_NAME_MAX = 64,  /* with terminator */
 	LINK_PREFIXES_MAX = 1024, /* allowed prefixes of one link */
 	PORTSPACE_ID_MAX = 65535  /* ids fit the runtime path; see rundir.h */
@@ -31,33 +32,35 @@ enum {
 
 /* Counters that workers write and status reads; relaxed order suffices. */
 struct link_stats {
-	atomic_uint_fast64_t rx_bytes;      /* payload received over carriers */
-	atomic_uint_fast64_t tx_bytes;      /* payload sent */
+	atomic_uint_fast64_t rx_bytes;	    /* payload received over carriers */
+	atomic_uint_fast64_t tx_bytes;	    /* payload sent */
 	atomic_uint_fast64_t streams_total; /* streams ever opened, both directions */
-	atomic_uint streams;                /* open now */
-	atomic_uint carriers;               /* keyed carriers, idle or busy */
+	atomic_uint streams;		    /* open now */
+	atomic_uint carriers;		    /* keyed carriers, idle or busy */
 	atomic_uint carriers_idle;
-	atomic_uint_fast64_t handshake_ms; /* CLOCK_REALTIME of the last finished handshake, 0 never */
-	atomic_int error;                  /* positive errno of the last failed dial, 0 when it works */
+	atomic_uint_fast64_t
+		handshake_ms; /* CLOCK_REALTIME of the last finished handshake, 0 never */
+	atomic_int error;     /* positive errno of the last failed dial, 0 when it works */
 };
 
 /* A connection to another portspace. Made and removed by the control loop. */
 struct link {
 	atomic_uint refs;
-	atomic_bool removed;         /* taken out of its portspace; workers drop what belongs to it */
+	atomic_bool removed; /* taken out of its portspace; workers drop what belongs to it */
 	struct portspace *portspace; /* owned reference */
 	char name[LINK_NAME_MAX];
-	struct key peer; /* the other portspace's public key */
-	struct key *psk; /* from key_new(); all zero when none is configured */
-	uint16_t keepalive_s; /* TCP keepalive interval of carriers, 0 for the default */
+	struct key peer;	/* the other portspace's public key */
+	struct key *psk;	/* from key_new(); all zero when none is configured */
+	uint16_t keepalive_s;	/* TCP keepalive interval of carriers, 0 for the default */
 	struct prefix *allowed; /* addresses behind this link; also the check of sources */
 	size_t nallowed;
 	struct link_stats stats;
-	/* guarded by the core's mutex, read with core_link_endpoint() */
+	/* guarded by the core's mutex, see core_link_fresh() and core_link_endpoint() */
+	struct handshake_replay replay;
 	bool has_endpoint;
 	struct endpoint endpoint; /* resolved */
 	char endpoint_text[280];  /* as configured, HOST:PORT; "" when none */
-	struct link *next;        /* in its portspace */
+	struct link *next;	  /* in its portspace */
 };
 
 struct porttab;
@@ -67,9 +70,9 @@ struct hosts;
 struct portspace {
 	atomic_uint refs;
 	atomic_bool removed;
-	uint32_t id; /* 1..PORTSPACE_ID_MAX */
-	bool ephemeral; /* made by --new: gone with its last process */
-	char *dir; /* runtime directory, absolute */
+	uint32_t id;		 /* 1..PORTSPACE_ID_MAX */
+	bool ephemeral;		 /* made by --new: gone with its last process */
+	char *dir;		 /* runtime directory, absolute */
 	struct key *private_key; /* from key_new() */
 	struct key public_key;
 	uint8_t mac1_key[32]; /* handshake_mac1_key(public_key) */
@@ -104,6 +107,10 @@ struct link *core_link_by_key(struct core *core, struct portspace *ps, const str
 /* The endpoint as it is resolved now. False when there is none. */
 bool core_link_endpoint(struct core *core, struct link *link, struct endpoint *ep);
 
+/* Replay protection: true, and remembered, when this TAI64N timestamp (12 bytes) of an
+ * authenticated initiation from the link's peer was not seen before (handshake_replay_check). */
+bool core_link_fresh(struct core *core, struct link *link, const uint8_t *timestamp);
+
 /* Calls fn for each link of each portspace (under the mutex: fn must not call core_*). */
 void core_each_link(struct core *core, void (*fn)(struct link *link, void *arg), void *arg);
 
@@ -112,7 +119,7 @@ enum core_hop_kind { CORE_HOP_LOCAL, CORE_HOP_LINK };
 struct core_hop {
 	enum core_hop_kind kind;
 	char path[ASK_PATH_MAX]; /* LOCAL: the server's socket */
-	struct link *link;       /* LINK: a reference */
+	struct link *link;	 /* LINK: a reference */
 };
 
 /* Where does a stream from src to dst go next? `from` is the link it came by, NULL for a process

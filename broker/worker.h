@@ -16,8 +16,8 @@ struct workers;
 
 struct workers_config {
 	struct core *core;
-	const char *runtime_dir; /* stream.N are made here */
-	unsigned n;              /* threads, 1..WORKERS_MAX */
+	const char *runtime_dir;       /* stream.N are made here */
+	unsigned n;		       /* threads, 1..WORKERS_MAX */
 	const struct endpoint *listen; /* underlay addresses for carriers */
 	size_t nlisten;
 };

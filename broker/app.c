@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+#define LOG_MODULE "app"
+#include "app.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fdmsg.h"
+#include "log.h"
+#include "tag.h"
+#include "worker_priv.h"
+
+enum { APP_SNDBUF = 212992 /* the kernel's default limit; it doubles what is asked for */ };
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void update_poll(struct app *app)
+{
+	int want = 0;
+
+	if (app->dead)
+		return;
+	if (app->wbuf)
+		want |= UV_WRITABLE;
+	if (!app->paused && !app->eof)
+		want |= UV_READABLE;
+	if (want == app->mask)
+		return;
+	app->mask = (uint8_t)want;
+	if (want)
+		uv_poll_start(&app->poll, want, on_poll);
+	else
+		uv_poll_stop(&app->poll);
+}
+
+static struct app *app_new(struct worker *w, int fd, const struct app_events *events)
+{
+	struct app *app = calloc(1, sizeof(*app));
+
+	if (!app || uv_poll_init(&w->loop, &app->poll, fd) != 0) {
+		free(app);
+		close(fd);
+		return NULL;
+	}
+	app->poll.data = app;
+	app->worker = w;
+	app->events = events;
+	app->fd = fd;
+	app->client_fd = -1;
+	app->paused = true;
+	app->born_ms = worker_now_ms(w);
+	return app;
+}
+
+/* Reads the fixed part of the request and the descriptor that comes with it. */
+void app_read_request(struct app *app)
+{
+	uint8_t buf[CONNREQ_LEN];
+	struct connreq req;
+	struct tag tag;
+	int fd;
+	ssize_t n = fdmsg_recv(app->fd, buf, sizeof(buf), &fd);
+
+	if (n == -EAGAIN)
+		return;
+	app->client_fd = fd;
+	app->waiting = false;
+	if (n != CONNREQ_LEN || fd < 0 || connreq_decode(buf, &req) < 0 || tag_get(fd, &tag) < 0 ||
+		tag.phase != TAG_CONNECTING) {
+		app->events->lost(app, EPROTO);
+		return;
+	}
+	app->paused = true;
+	update_poll(app);
+	app->events->request(app, &req);
+}
+
+int app_new_client(struct worker *w, int fd, const struct app_events *events, struct app **ap)
+{
+	struct app *app = app_new(w, fd, events);
+
+	if (!app)
+		return -ENOMEM;
+	app->waiting = true;
+	app->paused = false;
+	update_poll(app);
+	*ap = app;
+	return 0;
+}
+
+int app_new_server(struct worker *w, const char *path, const struct sockname *name,
+	const uint8_t secret[16], const struct app_events *events, void *user, struct app **ap)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX}, local;
+	socklen_t len = sockname_encode(name, secret, &local);
+	int fd, size = APP_SNDBUF, r = 0;
+	struct app *app;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(sun.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&local, len) < 0)
+		r = errno == EADDRINUSE ? -EAGAIN : -errno;
+	else if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
+		r = -errno;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	app = app_new(w, fd, events);
+	if (!app)
+		return -ENOMEM;
+	app->user = user;
+	*ap = app;
+	return 0;
+}
+
+int app_grant(struct app *app, uint32_t sndbuf)
+{
+	int size = sndbuf && sndbuf < APP_SNDBUF ? (int)sndbuf : APP_SNDBUF;
+	uint8_t pad[CONNREQ_PAD];
+	struct tag tag;
+	ssize_t n;
+	int r = tag_get(app->client_fd, &tag);
+
+	if (r < 0)
+		return r;
+	tag.phase = TAG_CONNECTED;
+	r = tag_set(app->client_fd, &tag);
+	if (r < 0)
+		return r;
+	(void)setsockopt(app->client_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	n = recv(app->fd, pad, sizeof(pad), MSG_DONTWAIT);
+	close(app->client_fd);
+	app->client_fd = -1;
+	return n == CONNREQ_PAD ? 0 : -EPROTO;
+}
+
+void app_refuse(struct app *app, int err)
+{
+	struct tag tag;
+
+	if (app->client_fd >= 0 && tag_get(app->client_fd, &tag) == 0) {
+		tag.phase = TAG_FAILED;
+		tag.value = (uint32_t)err;
+		(void)tag_set(app->client_fd, &tag);
+	}
+	app_close(app);
+}
+
+/* Keeps what the kernel did not take: everything behind the first `done` bytes of the vector. */
+static int keep_rest(struct app *app, const struct iovec *iov, size_t n, size_t done)
+{
+	app->wbuf = chunk_get(&app->worker->chunks);
+	if (!app->wbuf)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		size_t skip = done < iov[i].iov_len ? done : iov[i].iov_len;
+
+		memcpy(app->wbuf->data + app->wbuf->len, (uint8_t *)iov[i].iov_base + skip,
+			iov[i].iov_len - skip);
+		app->wbuf->len += iov[i].iov_len - skip;
+		done -= skip;
+	}
+	update_poll(app);
+	return 0;
+}
+
+int app_writev(struct app *app, struct iovec *iov, size_t n)
+{
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
+	size_t total = 0;
+	ssize_t sent;
+
+	for (size_t i = 0; i < n; i++)
+		total += iov[i].iov_len;
+	do
+		sent = sendmsg(app->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0 && errno != EAGAIN)
+		return -errno;
+	if (sent < 0)
+		sent = 0;
+	return (size_t)sent < total ? keep_rest(app, iov, n, (size_t)sent) : 0;
+}
+
+static void flush(struct app *app)
+{
+	while (app->wbuf) {
+		ssize_t n = send(app->fd, app->wbuf->data + app->wbuf->off, app->wbuf->len,
+			MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0) {
+			app->events->lost(app, errno);
+			return;
+		}
+		app->wbuf->off += (size_t)n;
+		app->wbuf->len -= (size_t)n;
+		if (app->wbuf->len == 0) {
+			chunk_put(&app->worker->chunks, app->wbuf);
+			app->wbuf = NULL;
+		}
+	}
+	if (app->fin_after)
+		shutdown(app->fd, SHUT_WR);
+	app->events->drained(app);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct app *app = poll->data;
+
+	if (status < 0) {
+		app->events->lost(app, -status);
+		return;
+	}
+	if (app->waiting) {
+		app_read_request(app);
+		return;
+	}
+	if (app->wbuf && (events & UV_WRITABLE)) {
+		flush(app);
+		if (app->dead)
+			return;
+		update_poll(app);
+	}
+	if ((events & UV_READABLE) && !app->paused && !app->eof)
+		app->events->readable(app);
+	if (!app->dead)
+		update_poll(app);
+}
+
+bool app_blocked(const struct app *app)
+{
+	return app->wbuf != NULL;
+}
+
+void app_pause(struct app *app)
+{
+	app->paused = true;
+	update_poll(app);
+}
+
+void app_resume(struct app *app)
+{
+	app->paused = false;
+	update_poll(app);
+}
+
+void app_fin(struct app *app)
+{
+	if (app->wbuf)
+		app->fin_after = true;
+	else
+		shutdown(app->fd, SHUT_WR);
+}
+
+bool app_gone(const struct app *app)
+{
+	struct pollfd pfd = {.fd = app->fd};
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR));
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+void app_close(struct app *app)
+{
+	if (app->dead)
+		return;
+	app->dead = true;
+	chunk_put(&app->worker->chunks, app->wbuf);
+	app->wbuf = NULL;
+	uv_close((uv_handle_t *)&app->poll, on_closed);
+	/* Order matters: the client learns of the failure from its own socket's state first. */
+	close(app->fd);
+	if (app->client_fd >= 0)
+		close(app->client_fd);
+}

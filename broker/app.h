@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* An application's end of a stream: the broker's side of an AF_UNIX socket.
+ *
+ * Two kinds. A client: accepted on stream.N, sends a connect request and waits at the gate (see
+ * ask.h) until app_grant() or app_refuse(). A server: the broker connected to a listening socket
+ * of the portspace.
+ *
+ * A FIN towards the application is shutdown(SHUT_WR), a reset is close(2) without it: the shim
+ * tells them apart by POLLHUP. Belongs to one worker's thread. */
+#ifndef PERSONA_BROKER_APP_H
+#define PERSONA_BROKER_APP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+#include <uv.h>
+
+#include "ask.h"
+#include "chunk.h"
+#include "sockname.h"
+
+struct worker;
+struct app;
+
+struct app_events {
+	void (*request)(
+		struct app *app, const struct connreq *req); /* a client's request is here */
+	void (*readable)(struct app *app);
+	void (*drained)(struct app *app);	/* waiting output is gone */
+	void (*lost)(struct app *app, int err); /* broken; not freed: call app_close() */
+};
+
+struct app {
+	uv_poll_t poll;
+	struct worker *worker;
+	const struct app_events *events;
+	void *user;
+	struct app *prev, *next; /* worker's list of waiting clients */
+	struct chunk *wbuf;	 /* plaintext the application has not taken yet */
+	uint64_t born_ms;
+	int fd;
+	int client_fd; /* the client's own socket while it waits at the gate, else -1 */
+	uint8_t mask;
+	bool waiting : 1; /* for the request */
+	bool paused : 1;
+	bool eof : 1;	    /* it sent all it will send */
+	bool fin_after : 1; /* shut down when wbuf is empty */
+	bool dead : 1;
+};
+
+/* Takes over an accepted client (fd is closed on failure). */
+int app_new_client(struct worker *w, int fd, const struct app_events *events, struct app **ap);
+/* Reads the request if it is here already; then the request or lost event comes. */
+void app_read_request(struct app *app);
+/* Connects to the server at `path` under the abstract name. 0; -EAGAIN: its backlog is full or the
+ * name still in use, try later; -ECONNREFUSED, -ENOENT: nobody there; other negative errno. */
+int app_new_server(struct worker *w, const char *path, const struct sockname *name,
+	const uint8_t secret[16], const struct app_events *events, void *user, struct app **ap);
+
+/* Opens the gate: the client's connect succeeds. 0 or negative errno (close it then). */
+int app_grant(struct app *app, uint32_t sndbuf);
+/* The client's connect fails with this positive errno. Closes. */
+void app_refuse(struct app *app, int err);
+/* Writes as much as possible; the rest stays in wbuf. Only when !app_blocked(). Negative errno when
+ * the application has gone. */
+int app_writev(struct app *app, struct iovec *iov, size_t n);
+bool app_blocked(const struct app *app);
+void app_pause(struct app *app);
+void app_resume(struct app *app);
+void app_fin(struct app *app); /* after what is waiting */
+/* Has the application closed its socket (not only shut down writing)? */
+bool app_gone(const struct app *app);
+void app_close(struct app *app);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of the data path: what worker.c, carrier.c, pool.c, app.c and stream.c share. One worker's
+ * members are touched by its own thread only, except `inbox`. */
+#ifndef PERSONA_BROKER_WORKER_PRIV_H
+#define PERSONA_BROKER_WORKER_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "aead.h"
+#include "carrier.h"
+#include "chunk.h"
+#include "netspace.h"
+#include "ratelimit.h"
+#include "worker.h"
+
+enum {
+	WORKER_UNAUTH_MAX = 1024, /* connections without a finished handshake */
+	WORKER_TICK_MS = 1000
+};
+
+struct pool;
+struct stream;
+struct app;
+struct worker_msg;
+
+struct worker_listener {
+	uv_poll_t poll;
+	int fd;
+};
+
+struct worker {
+	struct workers *all;
+	struct core *core;
+	unsigned index;
+	pthread_t thread;
+	uv_loop_t loop;
+	uv_async_t wake;
+	uv_timer_t tick;	      /* once a second: deadlines, pools */
+	uv_timer_t retry;	      /* while a stream waits for a busy server */
+	struct worker_listener local; /* stream.N */
+	struct worker_listener *underlay;
+	size_t nunderlay;
+	struct aead *aead;
+	struct ratelimit *ratelimit;
+	struct chunk_pool chunks;
+	const struct netspace *netspace;
+	const struct carrier_events *events;
+	struct pool *pools;	/* by link (uthash) */
+	struct carrier *unauth; /* before the end of the handshake, oldest first */
+	size_t nunauth;
+	struct carrier *passive; /* keyed, idle, the peer opens */
+	struct carrier *draining; /* after a reset, until the peer has answered */
+	struct app *waiting;	 /* clients whose request is not here yet, oldest first */
+	unsigned nwaiting;
+	struct stream *streams;	 /* all */
+	struct stream *retrying; /* waiting for a server's backlog */
+	bool stopping;
+	pthread_mutex_t inbox_lock;
+	struct worker_msg *inbox; /* newest first */
+};
+
+struct workers {
+	struct core *core;
+	unsigned n;
+	char *runtime_dir;
+	struct endpoint *listening;
+	size_t nlistening;
+	struct worker worker[];
+};
+
+/* Runs fn in the other worker's thread. On -ENOMEM nothing happens. Owner of what arg points to
+ * becomes fn. Thread safe. */
+int worker_post(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
+
+/* Parts of carrier_events and timers that concern the worker as a whole. */
+void worker_carrier_keyed(struct carrier *c);
+void worker_carrier_want(struct carrier *c, uint16_t tag, uint16_t count);
+void worker_carrier_closing(struct carrier *c);
+void worker_unauth_remove(struct carrier *c); /* harmless when it is not in the list */
+void worker_on_retry(uv_timer_t *timer);
+
+static inline uint64_t worker_now_ms(const struct worker *w)
+{
+	return uv_now(&w->loop);
+}
+
+#endif
