@@ -523,9 +523,10 @@ static void parse(struct carrier *c)
 	if (c->dead)
 		return;
 	if (r < 0) {
-		log_warning(
-			"link %s: bad record (%s), carrier closed", c->link->name, strerror(-r));
-		lose(c, EPROTO);
+		if (r == -EPROTO || r == -EBADMSG)
+			log_warning("link %s: bad record (%s), carrier closed", c->link->name,
+				strerror(-r));
+		lose(c, -r);
 		return;
 	}
 	if (c->rbuf && c->rbuf->len == 0) {

@@ -26,8 +26,8 @@ struct noise {
 	uint64_t n;
 	bool has_key;
 	bool initiator;
-	bool has_e; /* an ephemeral key was given */
-	struct key s, e;   /* own private keys */
+	bool has_e;	 /* an ephemeral key was given */
+	struct key s, e; /* own private keys */
 	struct key s_pub, e_pub;
 	struct key rs, re; /* the other side's public keys */
 };
@@ -50,5 +50,11 @@ int noise_read2(struct noise *noise, const struct key *psk, const uint8_t *msg, 
 /* Split(): the initiator sends with k1 and receives with k2. Wipes the state. */
 void noise_split(struct noise *noise, uint8_t k1[32], uint8_t k2[32]);
 void noise_wipe(struct noise *noise);
+
+/* The pattern's hash, BLAKE2s, of a || b (b may be NULL when blen is 0). out may be a or b. */
+void noise_hash(const void *a, size_t alen, const void *b, size_t blen, uint8_t out[NOISE_HASH]);
+/* HKDF of the specification's section 4.3 on HMAC-BLAKE2s: n outputs, 1 to 3. */
+void noise_hkdf(const uint8_t ck[NOISE_HASH], const void *input, size_t len, unsigned n,
+	uint8_t out[][NOISE_HASH]);
 
 #endif

@@ -363,9 +363,23 @@ static void free_all(struct workers *all)
 	free(all);
 }
 
+static void link_changed_here(struct worker *w, void *arg)
+{
+	struct link *link = arg;
+
+	if (!w->stopping) {
+		if (atomic_load(&link->removed))
+			stream_link_removed(w, link);
+		pool_link_changed(w, link);
+	}
+	link_unref(link);
+}
+
+/* Called under the core's mutex, so the work is left to the worker. */
 static void know_link(struct link *link, void *arg)
 {
-	pool_link_changed(arg, link);
+	if (worker_post(arg, link_changed_here, link_ref(link)) < 0)
+		link_unref(link);
 }
 
 int workers_start(const struct workers_config *config, struct workers **workersp)
@@ -438,18 +452,6 @@ void workers_stop(struct workers *all)
 const struct endpoint *workers_listening(const struct workers *all)
 {
 	return all->listening;
-}
-
-static void link_changed_here(struct worker *w, void *arg)
-{
-	struct link *link = arg;
-
-	if (!w->stopping) {
-		if (atomic_load(&link->removed))
-			stream_link_removed(w, link);
-		pool_link_changed(w, link);
-	}
-	link_unref(link);
 }
 
 void workers_link_changed(struct workers *all, struct link *link)

@@ -113,7 +113,11 @@ char *prefix_format(const struct prefix *p, char *buf)
 	bool v4 = addr_is_v4(&p->addr) && p->len >= 96;
 	size_t n;
 
-	addr_format(&p->addr, buf);
+	/* A mapped address with a shorter prefix has no dotted form that reads back. */
+	if (v4)
+		addr_format(&p->addr, buf);
+	else
+		inet_ntop(AF_INET6, p->addr.b, buf, ADDR_STRLEN);
 	n = strlen(buf);
 	snprintf(buf + n, PREFIX_STRLEN - n, "/%d", v4 ? p->len - 96 : p->len);
 	return buf;
@@ -206,8 +210,7 @@ int endpoint_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct endp
 socklen_t endpoint_to_sockaddr(const struct endpoint *e, int family, struct sockaddr_storage *ssp)
 {
 	if (family == AF_INET) {
-		struct sockaddr_in sin = {
-			.sin_family = AF_INET, .sin_port = htons(e->port)};
+		struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(e->port)};
 
 		if (!addr_is_v4(&e->addr))
 			return 0;
@@ -216,8 +219,7 @@ socklen_t endpoint_to_sockaddr(const struct endpoint *e, int family, struct sock
 		return sizeof(sin);
 	}
 	if (family == AF_INET6) {
-		struct sockaddr_in6 sin6 = {
-			.sin6_family = AF_INET6, .sin6_port = htons(e->port)};
+		struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(e->port)};
 
 		memcpy(&sin6.sin6_addr, e->addr.b, 16);
 		memcpy(ssp, &sin6, sizeof(sin6));

@@ -145,12 +145,11 @@ int ask_encode_reply(const struct ask_reply *rep, void *buf, size_t cap)
 	return written(&wr);
 }
 
-int ask_decode_reply(const void *buf, size_t len, struct ask_reply *repp)
+static int decode_reply(const void *buf, size_t len, struct ask_reply *repp)
 {
 	struct buf_rd rd;
 	uint32_t err;
 
-	memset(repp, 0, sizeof(*repp));
 	buf_rd_init(&rd, buf, len);
 	if (buf_get_u8(&rd) != ASK_VERSION)
 		return -EPROTO;
@@ -184,6 +183,19 @@ int ask_decode_reply(const void *buf, size_t len, struct ask_reply *repp)
 			get_if(&rd, &repp->ifs[i]);
 	}
 	return buf_rd_done(&rd) ? 0 : -EPROTO;
+}
+
+int ask_decode_reply(const void *buf, size_t len, struct ask_reply *repp)
+{
+	int r;
+
+	/* Decoded in place, because the struct is large; nothing of a refused message stays in it.
+	 */
+	memset(repp, 0, sizeof(*repp));
+	r = decode_reply(buf, len, repp);
+	if (r < 0)
+		memset(repp, 0, sizeof(*repp));
+	return r;
 }
 
 #define CONNREQ_OP 1

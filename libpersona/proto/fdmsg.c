@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,14 +12,14 @@
 #include <unistd.h>
 
 /* A system call that returns its error instead of setting errno. */
-#define SYS(...)                                                                                   \
-	__extension__({                                                                            \
-		int sys_saved = errno;                                                             \
-		long sys_r = syscall(__VA_ARGS__);                                                 \
-		if (sys_r < 0)                                                                     \
-			sys_r = -errno;                                                            \
-		errno = sys_saved;                                                                 \
-		sys_r;                                                                             \
+#define SYS(...)                                   \
+	__extension__({                            \
+		int sys_saved = errno;             \
+		long sys_r = syscall(__VA_ARGS__); \
+		if (sys_r < 0)                     \
+			sys_r = -errno;            \
+		errno = sys_saved;                 \
+		sys_r;                             \
 	})
 
 static int fill(const char *path, struct sockaddr_un *sunp)
@@ -62,6 +63,15 @@ int fdmsg_connect(const char *path, int type, int *fdp)
 	return 0;
 }
 
+/* A connect to a file of another kind is refused as well; such a file is not ours to remove. */
+static bool is_socket(const char *path)
+{
+	struct statx st;
+
+	return SYS(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0 &&
+	       S_ISSOCK(st.stx_mode);
+}
+
 int fdmsg_listen(const char *path, int type, int backlog, int *fdp)
 {
 	struct sockaddr_un sun;
@@ -75,7 +85,7 @@ int fdmsg_listen(const char *path, int type, int backlog, int *fdp)
 		SYS(SYS_close, probe);
 		return -EADDRINUSE;
 	}
-	if (r == -ECONNREFUSED)
+	if (r == -ECONNREFUSED && is_socket(path))
 		SYS(SYS_unlinkat, AT_FDCWD, path, 0);
 	fd = SYS(SYS_socket, AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

@@ -80,11 +80,19 @@ void log_line(enum log_level level, const char *module, const char *fmt, ...)
 	if (level > level_of(module))
 		return;
 	n = snprintf(line, sizeof(line), "%s: %s: %s: ", state.program, level_names[level], module);
-	va_start(ap, fmt);
-	n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
-	va_end(ap);
-	if (n > (int)sizeof(line) - 2)
-		n = sizeof(line) - 2;
+	if (n >= 0 && n < (int)sizeof(line)) {
+		int more;
+
+		va_start(ap, fmt);
+		more = vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
+		va_end(ap);
+		n += more > 0 ? more : 0;
+	}
+	if (n < 0 || n > (int)sizeof(line) - 2)
+		n = n < 0 ? 0 : (int)sizeof(line) - 2;
+	for (int i = 0; i < n; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?'; /* foreign text must not forge lines or drive a terminal */
 	line[n++] = '\n';
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		errno = saved; /* nowhere left to report to */

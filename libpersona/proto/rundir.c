@@ -75,7 +75,7 @@ int rundir_make(const char *path)
 
 	if (strlen(path) >= sizeof(part))
 		return -ENAMETOOLONG;
-	for (size_t i = 1; path[i]; i++) {
+	for (size_t i = 1; path[0] && path[i]; i++) {
 		if (path[i] != '/')
 			continue;
 		memcpy(part, path, i);

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* The questions the data path asks (core.h). */
+#include "core_priv.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "handshake.h"
+
+static void snapshot_unref(struct core_snapshot *s)
+{
+	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		portspace_unref(s->ps[i]);
+	free(s);
+}
+
+int core_new(const struct core_config *config, struct core **corep)
+{
+	struct core *core = calloc(1, sizeof(*core));
+	int r;
+
+	if (!core)
+		return -ENOMEM;
+	pthread_mutex_init(&core->lock, NULL);
+	core->nworkers = config->nworkers;
+	core->hooks = config->hooks;
+	r = -ENAMETOOLONG;
+	if (snprintf(core->runtime_dir, sizeof(core->runtime_dir), "%s", config->runtime_dir) >=
+			(int)sizeof(core->runtime_dir) ||
+		snprintf(core->config_dir, sizeof(core->config_dir), "%s", config->config_dir) >=
+			(int)sizeof(core->config_dir))
+		goto fail;
+	r = -ENOMEM;
+	core->no_psk = key_new();
+	if (!core->no_psk)
+		goto fail;
+	r = members_new(&core->members);
+	if (r < 0)
+		goto fail;
+	*corep = core;
+	return 0;
+fail:
+	key_free(core->no_psk);
+	pthread_mutex_destroy(&core->lock);
+	free(core);
+	return r;
+}
+
+struct portspace *core_find(struct core *core, const char *name)
+{
+	struct portspace_priv *priv;
+
+	HASH_FIND_STR(core->by_name, name, priv);
+	return priv ? priv->ps : NULL;
+}
+
+size_t core_count(const struct core *core)
+{
+	return HASH_COUNT(core->by_name);
+}
+
+void core_collect(struct core *core)
+{
+	struct portspace *ps;
+	pid_t pid;
+
+	while (members_next_gone(core->members, &pid, &ps)) {
+		pthread_mutex_lock(&core->lock);
+		if (!ps->removed)
+			porttab_pid_gone(ps->porttab, pid);
+		pthread_mutex_unlock(&core->lock);
+		if (core->hooks.process_gone)
+			core->hooks.process_gone(pid, core->hooks.arg);
+		portspace_leave(core, ps, pid);
+		portspace_unref(ps);
+	}
+}
+
+struct portspace *core_member(struct core *core, int sock, pid_t *pidp)
+{
+	struct portspace *ps = NULL;
+	struct peer peer;
+
+	if (peer_get(sock, &peer) < 0)
+		return NULL;
+	if (peer.uid == geteuid())
+		ps = members_of_peer(core->members, &peer);
+	peer_close(&peer);
+	if (ps && ps->removed) {
+		portspace_unref(ps);
+		ps = NULL;
+	}
+	if (ps)
+		*pidp = peer.pid;
+	return ps;
+}
+
+/* A reference to the current snapshot, which is built when there is none. NULL: out of memory. */
+static struct core_snapshot *snapshot_get(struct core *core)
+{
+	struct core_snapshot *s;
+
+	pthread_mutex_lock(&core->lock);
+	s = core->snapshot;
+	if (!s) {
+		size_t n = HASH_COUNT(core->by_name);
+
+		s = malloc(sizeof(*s) + n * sizeof(s->ps[0]));
+		if (s) {
+			atomic_init(&s->refs, 1);
+			s->n = 0;
+			for (struct portspace_priv *p = core->by_name; p; p = p->hh.next)
+				s->ps[s->n++] = portspace_ref(p->ps);
+			core->snapshot = s;
+		}
+	}
+	if (s)
+		atomic_fetch_add(&s->refs, 1);
+	pthread_mutex_unlock(&core->lock);
+	return s;
+}
+
+struct portspace *core_by_mac1(struct core *core, const uint8_t *msg, size_t len)
+{
+	struct core_snapshot *s = snapshot_get(core);
+	struct portspace *ps = NULL;
+
+	for (size_t i = 0; s && !ps && i < s->n; i++)
+		if (!s->ps[i]->removed && handshake_check_mac1(s->ps[i]->mac1_key, msg, len))
+			ps = portspace_ref(s->ps[i]);
+	snapshot_unref(s);
+	return ps;
+}
+
+struct link *core_link_by_key(struct core *core, struct portspace *ps, const struct key *peer)
+{
+	struct link *link;
+
+	pthread_mutex_lock(&core->lock);
+	for (link = ps->links; link; link = link->next)
+		if (key_equal(&link->peer, peer))
+			break;
+	if (link)
+		link_ref(link);
+	pthread_mutex_unlock(&core->lock);
+	return link;
+}
+
+bool core_link_endpoint(struct core *core, struct link *link, struct endpoint *ep)
+{
+	bool has;
+
+	pthread_mutex_lock(&core->lock);
+	has = link->has_endpoint;
+	if (has)
+		*ep = link->endpoint;
+	pthread_mutex_unlock(&core->lock);
+	return has;
+}
+
+bool core_link_fresh(struct core *core, struct link *link, const uint8_t *timestamp)
+{
+	bool fresh;
+
+	pthread_mutex_lock(&core->lock);
+	fresh = handshake_replay_check(&link->replay, timestamp);
+	pthread_mutex_unlock(&core->lock);
+	return fresh;
+}
+
+void core_each_link(struct core *core, void (*fn)(struct link *link, void *arg), void *arg)
+{
+	pthread_mutex_lock(&core->lock);
+	for (struct portspace_priv *p = core->by_name; p; p = p->hh.next)
+		for (struct link *link = p->ps->links; link; link = link->next)
+			fn(link, arg);
+	pthread_mutex_unlock(&core->lock);
+}
+
+bool portspace_owns(const struct portspace *ps, const struct addr *a)
+{
+	for (unsigned i = 0; i < ps->info.naddr; i++)
+		if (addr_equal(&ps->info.addr[i].addr, a))
+			return true;
+	return false;
+}
+
+/* May a stream with this source come in by `from`? As WireGuard's cryptokey routing: the way back
+ * to the source must lead over the link it came by. */
+static bool source_allowed(
+	const struct portspace *ps, const struct link *from, const struct addr *src)
+{
+	if (addr_is_any(src) || addr_is_multicast(src))
+		return false;
+	if (!from)
+		return addr_is_loopback(src) || portspace_owns(ps, src);
+	return !addr_is_loopback(src) && !portspace_owns(ps, src) &&
+	       route_lookup(ps->routes, src) == from;
+}
+
+static int route_local(struct portspace *ps, const struct endpoint *dst, struct core_hop *hopp)
+{
+	struct porttab_entry entry;
+	int r = porttab_lookup(ps->porttab, IPPROTO_TCP, dst, &entry);
+
+	if (r < 0)
+		return r;
+	hopp->kind = CORE_HOP_LOCAL;
+	hopp->link = NULL;
+	if (snprintf(hopp->path, sizeof(hopp->path), "%s/%s", ps->dir, entry.file) >=
+		(int)sizeof(hopp->path))
+		return -ECONNREFUSED;
+	return 0;
+}
+
+static int route_locked(struct portspace *ps, const struct link *from, const struct endpoint *src,
+	const struct endpoint *dst, struct core_hop *hopp)
+{
+	struct link *link;
+
+	if (ps->removed || (from && (from->removed || from->portspace != ps)))
+		return -ENETUNREACH;
+	if (!source_allowed(ps, from, &src->addr))
+		return -EACCES;
+	if (addr_is_any(&dst->addr) || addr_is_multicast(&dst->addr))
+		return -ENETUNREACH;
+	if (addr_is_loopback(&dst->addr) && from)
+		return -ENETUNREACH;
+	if (addr_is_loopback(&dst->addr) || portspace_owns(ps, &dst->addr))
+		return route_local(ps, dst, hopp);
+	if (addr_is_loopback(&src->addr))
+		return -ENETUNREACH; /* loopback never leaves */
+	link = route_lookup(ps->routes, &dst->addr);
+	if (!link)
+		return -ENETUNREACH;
+	if (link == from)
+		return -EHOSTUNREACH;
+	hopp->kind = CORE_HOP_LINK;
+	hopp->path[0] = '\0';
+	hopp->link = link_ref(link);
+	return 0;
+}
+
+int core_route(struct core *core, struct portspace *ps, const struct link *from,
+	const struct endpoint *src, const struct endpoint *dst, struct core_hop *hopp)
+{
+	int r;
+
+	pthread_mutex_lock(&core->lock);
+	r = route_locked(ps, from, src, dst, hopp);
+	pthread_mutex_unlock(&core->lock);
+	return r;
+}
+
+void core_stale(struct core *core, struct portspace *ps, const char *path)
+{
+	size_t n = strlen(ps->dir);
+
+	if (strncmp(path, ps->dir, n) != 0 || path[n] != '/')
+		return;
+	pthread_mutex_lock(&core->lock);
+	if (!ps->removed)
+		porttab_verify(ps->porttab, path + n + 1);
+	pthread_mutex_unlock(&core->lock);
+}
+
+void core_free(struct core *core)
+{
+	struct portspace_priv *p, *next;
+
+	if (!core)
+		return;
+	snapshot_unref(core->snapshot);
+	core->snapshot = NULL;
+	members_free(core->members);
+	core->members = NULL;
+	HASH_ITER(hh, core->by_name, p, next)
+	{
+		if (p->inits || p->waiting)
+			portspace_forget(core, p->ps); /* its programs find it again */
+		else
+			portspace_remove(core, p->ps);
+	}
+	key_free(core->no_psk);
+	pthread_mutex_destroy(&core->lock);
+	free(core);
+}
+
+void core_portspaces_changed(struct core *core)
+{
+	struct core_snapshot *s;
+
+	pthread_mutex_lock(&core->lock);
+	s = core->snapshot;
+	core->snapshot = NULL;
+	pthread_mutex_unlock(&core->lock);
+	snapshot_unref(s);
+}

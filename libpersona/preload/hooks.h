@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The functions whose next definition (normally libc's) the shim calls: one record for each, with
+ * result, name and parameters. real.c resolves them. */
+#ifndef PERSONA_PRELOAD_HOOKS_H
+#define PERSONA_PRELOAD_HOOKS_H
+
+#include <netdb.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
+#include <wordexp.h>
+
+/* Called before the constructor by allocators and the like: these have a raw fallback. */
+#define REAL_EARLY(X)                                                                            \
+	X(ssize_t, read, (int, void *, size_t))                                                  \
+	X(ssize_t, readv, (int, const struct iovec *, int))                                      \
+	X(ssize_t, recv, (int, void *, size_t, int))                                             \
+	X(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))         \
+	X(ssize_t, recvmsg, (int, struct msghdr *, int))                                         \
+	X(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t)) \
+	X(ssize_t, send, (int, const void *, size_t, int))                                       \
+	X(ssize_t, sendmsg, (int, const struct msghdr *, int))                                   \
+	X(int, socket, (int, int, int))                                                          \
+	X(int, connect, (int, const struct sockaddr *, socklen_t))                               \
+	X(int, ioctl, (int, unsigned long, ...))                                                 \
+	X(int, uname, (struct utsname *))
+
+#define REAL_LATE(X)                                                                \
+	X(int, socketpair, (int, int, int, int *))                                  \
+	X(int, bind, (int, const struct sockaddr *, socklen_t))                     \
+	X(int, listen, (int, int))                                                  \
+	X(int, accept4, (int, struct sockaddr *, socklen_t *, int))                 \
+	X(int, shutdown, (int, int))                                                \
+	X(int, getsockname, (int, struct sockaddr *, socklen_t *))                  \
+	X(int, getpeername, (int, struct sockaddr *, socklen_t *))                  \
+	X(int, getsockopt, (int, int, int, void *, socklen_t *))                    \
+	X(int, setsockopt, (int, int, int, const void *, socklen_t))                \
+	X(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *)) \
+	X(int, sendmmsg, (int, struct mmsghdr *, unsigned, int))                    \
+	X(int, gethostname, (char *, size_t))                                       \
+	X(int, execvpe, (const char *, char *const *, char *const *))               \
+	X(int, posix_spawn,                                                         \
+		(pid_t *, const char *, const posix_spawn_file_actions_t *,         \
+			const posix_spawnattr_t *, char *const *, char *const *))   \
+	X(int, posix_spawnp,                                                        \
+		(pid_t *, const char *, const posix_spawn_file_actions_t *,         \
+			const posix_spawnattr_t *, char *const *, char *const *))   \
+	X(int, system, (const char *))                                              \
+	X(FILE *, popen, (const char *, const char *))                              \
+	X(int, wordexp, (const char *, wordexp_t *, int))                           \
+	X(int, getnameinfo,                                                         \
+		(const struct sockaddr *, socklen_t, char *, socklen_t, char *, socklen_t, int))
+
+#define REAL_ALL(X) REAL_EARLY(X) REAL_LATE(X)
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* getsockopt(2) and setsockopt(2): lookup, lengths and pointers as Linux handles them.
+ *
+ * Lengths: an int is four bytes; the IP level also takes and gives one byte (an unsigned char),
+ * as Linux does for compatibility with BSD; a short optlen truncates a result and refuses a value
+ * with EINVAL. SO_MAX_PACING_RATE never reaches the kernel, because the tag lives there. */
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "opt.h"
+#include "preload.h"
+#include "real.h"
+
+/* What Linux says to an option that a socket does not have. */
+static int unknown(const struct tag *tag, int level, bool set)
+{
+	switch (level) {
+	case IPPROTO_TCP:
+		return tag->kind == TAG_TCP || set || tag->v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+	case IPPROTO_IP:
+		return -ENOPROTOOPT;
+	default:
+		return set || tag->v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+	}
+}
+
+/* The value the program reads; 0 or a negative errno. */
+static int get_value(
+	int fd, struct tag *tag, const struct opt *opt, size_t cap, struct opt_value *valuep)
+{
+	valuep->len = sizeof(int);
+	valuep->i = opt->def;
+	switch (opt->kind) {
+	case OPT_SPECIAL:
+		return opt_special_get(fd, tag, opt->level, opt->name, cap, valuep);
+	case OPT_ERROR:
+		return -opt->err;
+	case OPT_VALUE:
+	case OPT_BOOL:
+		side_get(fd, opt->key, &valuep->i);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int give(
+	int fd, int level, const struct opt_value *value, socklen_t cap, void *dst, socklen_t *lenp)
+{
+	socklen_t len = cap < value->len ? cap : (socklen_t)value->len;
+	unsigned char byte = (unsigned char)value->i;
+	const void *src = value->bytes;
+	int r;
+
+	if (level == IPPROTO_IP && value->len == sizeof(int) && cap > 0 && cap < sizeof(int) &&
+		value->i >= 0 && value->i <= 255) {
+		src = &byte;
+		len = 1;
+	}
+	r = user_write(fd, lenp, &len, sizeof(len));
+	return r < 0 ? r : user_write(fd, dst, src, len);
+}
+
+HOOK int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict lenp)
+{
+	const struct opt *opt;
+	struct opt_value v;
+	struct tag tag;
+	socklen_t cap;
+	int r;
+
+	if (tag_get(fd, &tag) < 0)
+		return real(getsockopt)(fd, level, name, value, lenp);
+	opt = opt_find(&tag, level, name);
+	if ((!opt && level == SOL_SOCKET) || (opt && opt->kind == OPT_NATIVE))
+		return real(getsockopt)(fd, level, name, value, lenp);
+	r = user_read(&cap, lenp, sizeof(cap));
+	if (r == 0 && (int)cap < 0)
+		r = -EINVAL;
+	if (r == 0 && !opt)
+		r = unknown(&tag, level, false);
+	if (r == 0)
+		r = get_value(fd, &tag, opt, cap, &v);
+	return ret(r < 0 ? r : give(fd, level, &v, cap, value, lenp));
+}
+
+/* Reads the program's int: four bytes, or one at the IP level. */
+static int take_int(int level, const void *value, socklen_t len, int *ip)
+{
+	unsigned char byte;
+	int r;
+
+	if (len >= sizeof(int))
+		return user_read(ip, value, sizeof(int));
+	if (level != IPPROTO_IP)
+		return -EINVAL;
+	*ip = 0;
+	if (len == 0)
+		return 0;
+	r = user_read(&byte, value, 1);
+	if (r == 0)
+		*ip = byte;
+	return r;
+}
+
+static int set_int(int fd, const struct opt *opt, int v)
+{
+	switch (opt->kind) {
+	case OPT_ERROR:
+	case OPT_CONST:
+		return -opt->err;
+	case OPT_BOOL:
+		return side_set(fd, opt->key, v != 0);
+	case OPT_VALUE:
+		if (v < opt->min || v > opt->max)
+			return -opt->err;
+		return side_set(fd, opt->key, v);
+	default:
+		return 0;
+	}
+}
+
+HOOK int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	const struct opt *opt;
+	struct tag tag;
+	int r, v;
+
+	if (tag_get(fd, &tag) < 0)
+		return real(setsockopt)(fd, level, name, value, len);
+	opt = opt_find(&tag, level, name);
+	if ((!opt && level == SOL_SOCKET) || (opt && opt->kind == OPT_NATIVE)) {
+		r = real(setsockopt)(fd, level, name, value, len);
+		/* accepted sockets shall have it: look again at what the listener has */
+		if (r == 0 && opt && tag.phase == TAG_LISTENING)
+			side_forget(fd, SIDE_INHERIT);
+		return r;
+	}
+	if ((int)len < 0)
+		return ret(-EINVAL);
+	if (!opt)
+		return ret(unknown(&tag, level, true));
+	if (opt->kind == OPT_SPECIAL)
+		return ret(opt_special_set(fd, &tag, level, name, value, len));
+	r = take_int(level, value, len, &v);
+	return ret(r < 0 ? r : set_int(fd, opt, v));
+}
