@@ -29,7 +29,9 @@ static int print_names(struct cmd_ctx *ctx)
 		return CMD_OK;
 	if (client_call(&client, json_pack("{s:s}", "op", "list"), &reply, &fail) == 0) {
 		json_array_foreach(json_object_get(reply, "portspaces"), i, ps)
+		{
 			puts(client_str(ps, "name"));
+		}
 		json_decref(reply);
 	}
 	client_close(&client);

@@ -14,7 +14,7 @@ static json_t *command_words(char **command)
 	json_t *array = json_array();
 	char word[ENTER_WORD_MAX];
 
-	for (size_t i = 0; command[i] && i < ENTER_COMMAND_MAX; i++) {
+	for (size_t i = 0; i < ENTER_COMMAND_MAX && command[i]; i++) {
 		json_t *item;
 
 		snprintf(word, sizeof(word), "%s", command[i]);

@@ -6,8 +6,9 @@
  * closed in the child before that.
  *
  * When the broker dies, init tries to connect to a new one (it starts none) and enters the same
- * portspace again; members have no network meanwhile. A refusal ends these attempts only when the
- * portspace is gone: an unnamed one dies with its broker. */
+ * portspace again; members have no network meanwhile. A new broker keeps an unnamed portspace for
+ * some seconds, so the pause between attempts must stay well below. Only the answer that there is
+ * no such portspace any more ends the attempts. */
 #include "run.h"
 
 #include <errno.h>

@@ -18,6 +18,10 @@
 /* The kernel looks at the low 32 bits of these arguments only; so must an equality test. */
 #define LOW32(n, value) SCMP_CMP(n, SCMP_CMP_MASKED_EQ, 0xffffffffU, (uint32_t)(value))
 
+/* Over all 64 bits. */
+#define NOT(n, value) SCMP_CMP(n, SCMP_CMP_NE, value, 0)
+#define IS(n, value)  SCMP_CMP(n, SCMP_CMP_EQ, value, 0)
+
 struct rule {
 	int syscall;
 	int err;
@@ -41,8 +45,8 @@ static int add_network(scmp_filter_ctx ctx)
 {
 	/* "Not equal" over 64 bits: garbage in the upper half makes it stricter, never laxer. */
 	const struct rule rules[] = {
-		{SCMP_SYS(socket), EACCES, 1, {SCMP_A0(SCMP_CMP_NE, AF_UNIX)}},
-		{SCMP_SYS(socketpair), EACCES, 1, {SCMP_A0(SCMP_CMP_NE, AF_UNIX)}},
+		{SCMP_SYS(socket), EACCES, 1, {NOT(0, AF_UNIX)}},
+		{SCMP_SYS(socketpair), EACCES, 1, {NOT(0, AF_UNIX)}},
 		{SCMP_SYS(io_uring_setup), ENOSYS, 0, {{0}}},
 		{SCMP_SYS(io_uring_enter), ENOSYS, 0, {{0}}},
 		{SCMP_SYS(io_uring_register), ENOSYS, 0, {{0}}},
@@ -59,12 +63,12 @@ static int add_network(scmp_filter_ctx ctx)
 static int add_init(scmp_filter_ctx ctx, pid_t init)
 {
 	const struct rule rules[] = {
-		{SCMP_SYS(kill), EPERM, 2, {LOW32(0, init), SCMP_A1(SCMP_CMP_NE, 0)}},
-		{SCMP_SYS(kill), EPERM, 2, {LOW32(0, -init), SCMP_A1(SCMP_CMP_NE, 0)}},
-		{SCMP_SYS(tkill), EPERM, 2, {LOW32(0, init), SCMP_A1(SCMP_CMP_NE, 0)}},
-		{SCMP_SYS(tgkill), EPERM, 2, {LOW32(1, init), SCMP_A2(SCMP_CMP_NE, 0)}},
-		{SCMP_SYS(rt_sigqueueinfo), EPERM, 2, {LOW32(0, init), SCMP_A1(SCMP_CMP_NE, 0)}},
-		{SCMP_SYS(rt_tgsigqueueinfo), EPERM, 2, {LOW32(1, init), SCMP_A2(SCMP_CMP_NE, 0)}},
+		{SCMP_SYS(kill), EPERM, 2, {LOW32(0, init), NOT(1, 0)}},
+		{SCMP_SYS(kill), EPERM, 2, {LOW32(0, -init), NOT(1, 0)}},
+		{SCMP_SYS(tkill), EPERM, 2, {LOW32(0, init), NOT(1, 0)}},
+		{SCMP_SYS(tgkill), EPERM, 2, {LOW32(1, init), NOT(2, 0)}},
+		{SCMP_SYS(rt_sigqueueinfo), EPERM, 2, {LOW32(0, init), NOT(1, 0)}},
+		{SCMP_SYS(rt_tgsigqueueinfo), EPERM, 2, {LOW32(1, init), NOT(2, 0)}},
 		{SCMP_SYS(pidfd_open), EPERM, 1, {LOW32(0, init)}},
 	};
 
@@ -74,8 +78,8 @@ static int add_init(scmp_filter_ctx ctx, pid_t init)
 static int add_ptrace(scmp_filter_ctx ctx)
 {
 	const struct rule rules[] = {
-		{SCMP_SYS(ptrace), EPERM, 1, {SCMP_A0(SCMP_CMP_EQ, PTRACE_ATTACH)}},
-		{SCMP_SYS(ptrace), EPERM, 1, {SCMP_A0(SCMP_CMP_EQ, PTRACE_SEIZE)}},
+		{SCMP_SYS(ptrace), EPERM, 1, {IS(0, PTRACE_ATTACH)}},
+		{SCMP_SYS(ptrace), EPERM, 1, {IS(0, PTRACE_SEIZE)}},
 		{SCMP_SYS(process_vm_writev), EPERM, 0, {{0}}},
 	};
 

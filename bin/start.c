@@ -88,6 +88,7 @@ static _Noreturn void daemon_exec(const struct daemon_plan *plan, int ready_wr)
 		_exit(1);
 	reset_signals();
 	umask(077);
+	unsetenv("NOTIFY_SOCKET"); /* the starter's: its service manager must not hear us */
 	null = open("/dev/null", O_RDWR);
 	log = open(plan->log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
 	if (null < 0 || log < 0 || chdir("/") < 0)

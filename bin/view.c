@@ -221,7 +221,9 @@ static int view_inits(const json_t *array)
 		if (!f)
 			break;
 		json_array_foreach(command, k, word)
+		{
 			fprintf(f, "%s%s", k ? " " : "", json_string_value(word) ?: "?");
+		}
 		fclose(f);
 		out_cell(t, OUT_PLAIN, number(init, "pid", buf));
 		out_cell(t, strcmp(seal, "shim") == 0 ? OUT_BAD : OUT_GOOD, seal);

@@ -135,6 +135,7 @@ static void client_write(struct client *c)
 			return;
 		c->out_done += (size_t)n;
 		c->owes = OWES_NOTHING; /* progress: the time starts again */
+		uv_timer_stop(&c->timer);
 	}
 	jsonio_free_text(c->out, c->out_len);
 	c->out = NULL;

@@ -305,7 +305,7 @@ struct portspace *members_of_peer(struct members *m, const struct peer *peer)
 int members_add_init(struct members *m, const struct peer *peer, struct portspace *ps)
 {
 	unsigned long long started;
-	struct portspace *other = members_of_peer(m, peer);
+	struct portspace *other = members_of_peer(m, peer), *former = NULL;
 	struct member *e;
 	pid_t parent;
 	int r;
@@ -318,16 +318,19 @@ int members_add_init(struct members *m, const struct peer *peer, struct portspac
 		return -ESRCH;
 	pthread_mutex_lock(&m->lock);
 	e = find(m, peer->pid);
-	if (e && peer_alive(e->pidfd) && e->ps == ps) {
-		/* It was an init here before: its connection ended and it came back. */
+	if (!e) {
+		r = insert(m, peer, ps, true, started);
+	} else if (peer_alive(e->pidfd)) {
+		/* It belonged to a portspace before, until its connection or its init ended. */
+		former = e->ps;
+		e->ps = portspace_ref(ps);
 		e->init = e->valid = true;
 		r = 0;
 	} else {
-		/* An entry that is there is of an ended process not collected yet, or of one that
-		 * was a member elsewhere until its init ended. */
-		r = e ? -EBUSY : insert(m, peer, ps, true, started);
+		r = -EBUSY;
 	}
 	pthread_mutex_unlock(&m->lock);
+	portspace_unref(former);
 	return r;
 }
 

@@ -50,7 +50,8 @@ void members_free(struct members *m); /* NULL is allowed */
 struct portspace *members_of_peer(struct members *m, const struct peer *peer);
 
 /* Makes a process an init of ps. 0; -EEXIST when it is a member of a portspace already; -ESRCH when
- * it ended; -EBUSY when it was a member of another portspace whose init ended; -ENOMEM; -EMFILE. */
+ * it ended; -EBUSY when an ended process of the same pid was not collected yet; -ENOMEM; -EMFILE.
+ */
 int members_add_init(struct members *m, const struct peer *peer, struct portspace *ps);
 /* The process is no init any more. No effect when it is none. */
 void members_remove_init(struct members *m, pid_t pid);

@@ -378,8 +378,8 @@ static int enter_failed(int r, const char *name, struct jsonio_error *err)
 		return jsonio_fail(err, EPERM, "start it outside of any portspace",
 			"this process is inside a portspace already");
 	case -EBUSY:
-		return jsonio_fail(err, EBUSY, "start a new process",
-			"this process was in another portspace that ended");
+		return jsonio_fail(err, EBUSY, "try again",
+			"an ended process had the same pid and is not forgotten yet");
 	case -ENOSPC:
 		return jsonio_fail(err, ENOSPC, "end some of them",
 			"%d programs are running in portspaces", CORE_INITS_MAX);
@@ -421,6 +421,7 @@ int ops_enter(struct ops *ops, struct ops_request *rq, struct ops_caller *caller
 
 	r = jsonio_unpack(rq->root, err, "{s?s, s?b, s:s, s?o, s?o}", "name", &name, "new", &new,
 		"seal", &seal, "addresses", &addresses, "command", &command);
+	core_collect(ops->core); /* so that a reused pid is no obstacle */
 	if (r == 0)
 		r = check_enter(ops, name, new, seal, addresses, &ps, err);
 	if (r < 0)

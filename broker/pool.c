@@ -202,8 +202,10 @@ void pool_request(struct worker *w, struct link *link, struct pool_wait *wait)
 		wait->ready(wait, c, 0);
 		return;
 	}
+	/* After a dial that timed out, the next ones need not wait as long; one that was refused is
+	 * cheap to try again, and the peer may have learned of us since. */
 	if (pool->failed_ms && now - pool->failed_ms < POOL_FAIL_FAST_MS && !pool->ndialing &&
-		atomic_load(&link->stats.error)) {
+		atomic_load(&link->stats.error) == ETIMEDOUT) {
 		wait->ready(wait, NULL, EHOSTUNREACH);
 		return;
 	}

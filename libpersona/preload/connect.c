@@ -8,9 +8,10 @@
  * - by the broker: connect to stream.N and send the connect request with this very socket; the
  *   gate (ask.h) keeps the socket unwritable until the broker has decided. The tag has the outcome.
  * A direct connect that would have to wait for room in the server's backlog goes by the broker as
- * well, which waits in the program's stead: TCP's connect does not block the caller either.
+ * well, which waits in the program's stead; so does a refused one of a non-blocking socket, because
+ * TCP reports that later, as an event.
  *
- * Phases: FRESH, BOUND → CONNECTING → CONNECTED or FAILED. While a socket is CONNECTING the broker
+ * Phases: FRESH, BOUND to CONNECTING → CONNECTED or FAILED. While a socket is CONNECTING the broker
  * writes its tag and the shim does not. A failed socket cannot connect again, so a later connect
  * replaces it (socket_renew): registrations in epoll are lost then, as is the state that other
  * descriptors of the same socket see. The same goes for connect with AF_UNSPEC. */
@@ -252,10 +253,12 @@ static int begin(
 			r = open_gate(fd);
 		return r == 0 && nonblock ? -EINPROGRESS : r;
 	}
-	if (r == -EAGAIN || r == -EINTR) {
-		bool interrupted = r == -EINTR;
+	if (r == -EAGAIN || r == -EINTR || (r == -ECONNREFUSED && local && nonblock)) {
+		bool interrupted = r == -EINTR, refused = r == -ECONNREFUSED;
 
 		r = connect_broker(fd, tag, info, &src, dst);
+		if (r < 0 && refused)
+			r = -ECONNREFUSED;
 		if (r == 0)
 			return interrupted ? -EINTR
 			       : nonblock  ? -EINPROGRESS

@@ -41,6 +41,16 @@ int key_public(const struct key *private_key, struct key *publicp)
 	return 0;
 }
 
+/* libsodium 1.0.18 takes some bytes above 127 for characters of base64. Constant time. */
+static bool is_ascii(const char *s, size_t len)
+{
+	uint8_t all = 0;
+
+	for (size_t i = 0; i < len; i++)
+		all |= (uint8_t)s[i];
+	return !(all & 0x80);
+}
+
 int key_parse(const char *s, struct key *keyp)
 {
 	struct key key;
@@ -48,7 +58,7 @@ int key_parse(const char *s, struct key *keyp)
 	size_t len;
 	int r = 0;
 
-	if (strnlen(s, KEY_STRLEN) != KEY_STRLEN - 1 ||
+	if (strnlen(s, KEY_STRLEN) != KEY_STRLEN - 1 || !is_ascii(s, KEY_STRLEN - 1) ||
 		sodium_base642bin(key.b, KEY_LEN, s, KEY_STRLEN - 1, NULL, &len, &end,
 			sodium_base64_VARIANT_ORIGINAL) != 0 ||
 		len != KEY_LEN || *end)
@@ -61,8 +71,7 @@ int key_parse(const char *s, struct key *keyp)
 
 char *key_format(const struct key *key, char buf[KEY_STRLEN])
 {
-	return sodium_bin2base64(
-		buf, KEY_STRLEN, key->b, KEY_LEN, sodium_base64_VARIANT_ORIGINAL);
+	return sodium_bin2base64(buf, KEY_STRLEN, key->b, KEY_LEN, sodium_base64_VARIANT_ORIGINAL);
 }
 
 bool key_equal(const struct key *a, const struct key *b)

@@ -9,6 +9,7 @@ namespaces was started here, so it is killed, and then the namespaces are delete
 Invariant: nothing outside the two namespaces and the work directory is changed.
 """
 
+import ctypes
 import glob
 import os
 import resource
@@ -19,6 +20,7 @@ import subprocess
 import tempfile
 import time
 
+PR_SET_CHILD_SUBREAPER = 36
 TICK = os.sysconf("SC_CLK_TCK")
 PREFIX = "persona-bench-"  # of namespaces and work directories; our pid comes next
 WIREGUARD = "pbw"  # of WireGuard devices, the same
@@ -33,13 +35,12 @@ class Failed(Exception):
 class Done:
     """A process that has ended: its output, its CPU time and that of its waited-for children."""
 
-    def __init__(self, status, out, err, usage, elapsed):
+    def __init__(self, status, out, err, usages):
         self.status = os.waitstatus_to_exitcode(status)
         self.out = out
         self.err = err
-        self.user = usage.ru_utime
-        self.system = usage.ru_stime
-        self.elapsed = elapsed
+        self.user = sum(usage.ru_utime for usage in usages)
+        self.system = sum(usage.ru_stime for usage in usages)
 
 
 def need(program):
@@ -72,6 +73,7 @@ class Lab:
 
     def __enter__(self):
         try:
+            adopt_orphans()
             sweep()
             self._make()
         except BaseException:
@@ -127,7 +129,6 @@ class Lab:
     def run(self, side, argv, env=None, timeout=120):
         """Runs a process to its end. Returns Done; raises Failed only on a timeout."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            begun = time.monotonic()
             proc = subprocess.Popen(self.argv(side, argv), stdin=subprocess.DEVNULL, stdout=out,
                                     stderr=err, env=environment(env), start_new_session=True,
                                     cwd=self.dir)
@@ -138,15 +139,15 @@ class Lab:
             if late:
                 kill_session(proc.pid)
             _, status, usage = os.wait4(proc.pid, 0)
-            elapsed = time.monotonic() - begun
             proc.returncode = os.waitstatus_to_exitcode(status)
+            usages = [usage] + reap(proc.pid)
             self.running.remove(proc)
             if late:
                 raise Failed(f"{' '.join(argv[:6])} …: no end after {timeout} s")
             out.seek(0)
             err.seek(0)
             return Done(status, out.read().decode(errors="replace"),
-                        err.read().decode(errors="replace"), usage, elapsed)
+                        err.read().decode(errors="replace"), usages)
 
     def until(self, what, check, timeout=15, proc=None):
         """Waits until check() is true (it may raise Failed while it is not)."""
@@ -183,6 +184,7 @@ class Lab:
                 pass
         kill_session(proc.pid)
         proc.wait()
+        reap(proc.pid)
 
     def close(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -219,6 +221,31 @@ def kill_session(sid):
     for stat in processes().values():
         if stat["session"] == sid:
             kill(stat["pid"])
+
+
+def adopt_orphans():
+    """Makes this process the parent of its descendants' orphans (prctl(2), subreaper). A program
+    that ends before its children, as persona-run does, would take their CPU time with it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+
+def reap(sid, timeout=5):
+    """Waits for the adopted processes of a session; what each of them used."""
+    usages = []
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        mine = [p["pid"] for p in processes().values()
+                if p["session"] == sid and p["ppid"] == os.getpid()]
+        if not mine:
+            break
+        for pid in mine:
+            done, _, usage = os.wait4(pid, os.WNOHANG)
+            if done:
+                usages.append(usage)
+        time.sleep(0.005)
+    return usages
 
 
 def kill(pid):

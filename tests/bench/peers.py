@@ -261,14 +261,15 @@ class Persona(Peer):
     name = "persona"
     overlay = {"a": "10.77.0.1", "b": "10.77.0.2"}
 
-    def __init__(self, lab, tools, build):
+    def __init__(self, lab, tools, build, tag="", port=51821):
         super().__init__(lab, tools, None)
-        self.build = build
+        self.build, self.tag, self.port = build, tag, port
         self.broker = {}
 
     def env(self, side):
-        env = {f"PERSONA_{kind.upper()}_DIR": self.lab.path(side, kind)
-               for kind in ("runtime", "state", "config")}
+        # One letter each: socket paths are short (RUNDIR_RUNTIME_MAX).
+        env = {f"PERSONA_{kind}_DIR": self.lab.path(self.tag + side, kind[0])
+               for kind in ("RUNTIME", "STATE", "CONFIG")}
         env["PATH"] = self.build.path_env()
         return env
 
@@ -278,27 +279,38 @@ class Persona(Peer):
     def persona(self, side, *argv):
         return self.lab.call(side, self.build.persona, *argv, env=self.env(side))
 
-    def start_broker(self, side, where, port=51821):
-        """A broker with directories of its own, `side`; it listens on that host's address."""
-        os.makedirs(self.lab.path(side), mode=0o700)
-        proc = self.lab.start(where, f"broker-{side}", [
-            self.build.broker, "--listen", f"{ADDRESS[where]}:{port}"], env=self.env(side))
-        control = self.lab.path(side, "runtime", "control")
+    def start_broker(self, side):
+        """The broker of that host, with directories of its own."""
+        os.makedirs(self.lab.path(self.tag + side), mode=0o700)
+        proc = self.lab.start(side, f"broker-{self.tag}{side}", [
+            self.build.broker, "--listen", f"{ADDRESS[side]}:{self.port}"], env=self.env(side))
+        control = self.control(side)
         self.lab.until("broker", lambda: os.path.exists(control), proc=proc)
-        return proc
+        self.broker[side] = proc
+        self.procs.append(proc)
 
-    def up(self):
-        lab = self.lab
-        self.build.check()
+    def control(self, side):
+        return os.path.join(self.env(side)["PERSONA_RUNTIME_DIR"], "control")
+
+    def start_pair(self):
+        """A broker and a portspace on each host, and the link between them."""
         for side in "ab":
-            self.broker[side] = self.start_broker(side, side)
-            self.procs.append(self.broker[side])
+            self.start_broker(side)
             self.persona(side, "create", "work", "--address", self.overlay[side])
         for side, other in (("a", "b"), ("b", "a")):
             key = self.persona(other, "pubkey", "work").strip()
             self.persona(side, "link", "add", "work", key, "--endpoint",
-                         f"{ADDRESS[other]}:51821", "--allowed-ips", self.overlay[other] + "/32")
-        self._servers = Servers(lab, self.tools, "persona", "b", self.wrap, self.env("b"))
+                         f"{ADDRESS[other]}:{self.port}", "--allowed-ips",
+                         self.overlay[other] + "/32")
+
+    def down(self):
+        for proc in self.procs:
+            self.lab.stop(proc)
+
+    def up(self):
+        self.build.check()
+        self.start_pair()
+        self._servers = Servers(self.lab, self.tools, "persona", "b", self.wrap, self.env("b"))
         self._servers.up()
 
     def client(self, argv):

@@ -47,6 +47,8 @@ METRICS = {
     "idle_rss_b": ("  resident growth each, server's host", "byte", 0, -1, ALONE),
     "idle_kept_a": ("  kept after they closed, client's host", "byte", 0, -1, ALONE),
     "idle_kept_b": ("  kept after they closed, server's host", "byte", 0, -1, ALONE),
+    "idle_again_a": ("  kept more after as many again, client's host", "byte", 0, -1, ALONE),
+    "idle_again_b": ("  kept more after as many again, server's host", "byte", 0, -1, ALONE),
     "idle_cpu": ("  both brokers' CPU meanwhile", "% of a core", 2, -1, ALONE),
     "portspaces": ("portspaces on one broker", "", 0, 1, ALONE),
     "portspace_create": ("  to create one", "ms", 2, -1, ALONE),
@@ -144,8 +146,9 @@ def ratios(summed, own):
     return found
 
 
-def targets(summed):
-    """[{text, wanted, found, verdict}]; verdict is reached, missed or not measured."""
+def targets(summed, asked):
+    """[{target, wanted, found, verdict}]; verdict is reached, missed or not measured. `asked` has
+    the numbers that were tried: one below the target's says nothing about the target."""
     rows = []
     for metric, own, comparison, factor, other in TARGETS:
         title, unit = METRICS[metric][0].strip(), METRICS[metric][1]
@@ -154,7 +157,8 @@ def targets(summed):
         wanted = f"{comparison} {factor:g} " + (f"x {other}" if other else unit)
         section = " (local)" if METRICS[metric][4] is INSIDE else ""
         row = {"target": title + section, "wanted": wanted.strip(), "metric": metric}
-        if not mine or (other and not (base and base["median"])):
+        comparable = not other or (base and base["median"])
+        if not mine or not comparable or asked.get(metric, factor) < factor:
             row.update(found=None, verdict="not measured")
         else:
             value = mine["median"] / base["median"] if other else mine["median"]
@@ -191,7 +195,8 @@ def _section(summed, section, own, order):
         [METRICS[m][0], *(_cell(summed[m].get(c), METRICS[m][2]) for c in columns), METRICS[m][1]]
         for m in metrics]) + "\n"
     others = [c for c in columns if c != own]
-    compared = {m: r for m, r in ratios(summed, own).items() if m in metrics and r}
+    found = ratios(summed, own)
+    compared = {m: found[m] for m in metrics if found.get(m)}
     if compared and others:
         text += f"\n{own} : each peer, ratio of the medians (better is "
         text += "above 1.00 where more is better [+], below where less is [-])\n"

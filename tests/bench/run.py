@@ -195,14 +195,14 @@ class Bench:
                 self.attempt("persona", "start", lambda: scale.start(
                     lab, persona, tools, s["starts"]))
         if self.wants("idle"):
-            count = self.affordable_streams()
+            count = s["idle_streams"] = self.affordable_streams()
             for n in (count, count // 2, count // 10):
                 if self.attempt("persona", f"{n} idle streams", lambda n=n: scale.idle_streams(
-                        lab, persona, tools, n)):
+                        lab, self.build, tools, n)):
                     break
         if self.wants("portspaces"):
             self.attempt("persona", "portspaces", lambda: scale.portspaces(
-                lab, persona, tools, s["portspaces"]))
+                lab, self.build, tools, s["portspaces"]))
 
     def affordable_streams(self):
         """A broker needs two descriptors for a stream; fewer streams where the limit is too low."""
@@ -222,7 +222,7 @@ class Bench:
                 "ratios": report.ratios(summed, "persona"),
                 "ratios_local": report.ratios({m: c for m, c in summed.items()
                                                if m.startswith("local_")}, "portspace"),
-                "targets": report.targets(summed)}
+                "targets": report.targets(summed, self.settings)}
 
 
 def names(allowed):

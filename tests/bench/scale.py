@@ -14,42 +14,60 @@ import subprocess
 import time
 
 from lab import Failed, cpu, last_line, settled_memory
+from peers import Persona
 
 IDLE_PORT = 7003
-WARMUP_STREAMS = 200
+IDLE_UNDERLAY_PORT = 51825
+MANY_UNDERLAY_PORT = 51831
+WARMUP_STREAMS = 16
 
 
-def idle_streams(lab, persona, tools, count):
-    """Opens `count` streams from a to b that carry one byte each way and then nothing."""
-    server = lab.start("b", "idle-server", persona.wrap(
-        [tools["idle"], "serve", "0.0.0.0", str(IDLE_PORT)]), env=persona.env("b"))
-    brokers = {side: [persona.broker[side].pid] for side in "ab"}
+def idle_streams(lab, build, tools, count):
+    """Opens `count` streams from a to b that carry one byte each way and then nothing. The brokers
+    are new ones: memory kept from earlier streams would hide what these need."""
+    pair = Persona(lab, tools, build, tag=f"i{count}", port=IDLE_UNDERLAY_PORT)
+    server = None
     try:
-        lab.until("idle server", lambda: _end(lab, _hold(lab, persona, tools, 1)), proc=server)
-        _end(lab, _hold(lab, persona, tools, WARMUP_STREAMS))
-        before = {side: settled_memory(pids) for side, pids in brokers.items()}
-        held = _hold(lab, persona, tools, count)
-        during = {side: settled_memory(pids) for side, pids in brokers.items()}
-        idle_cpu = _idle_cpu(brokers["a"] + brokers["b"], 3)
-        _end(lab, held)
-        after = {side: settled_memory(pids) for side, pids in brokers.items()}
+        pair.start_pair()
+        server = lab.start("b", "idle-server", pair.wrap(
+            [tools["idle"], "serve", "0.0.0.0", str(IDLE_PORT)]), env=pair.env("b"))
+        lab.until("idle server", lambda: _end(lab, _hold(lab, pair, tools, 1)), proc=server)
+        return _idle_values(lab, pair, tools, count)
     finally:
-        lab.stop(server)
+        if server:
+            lab.stop(server)
+        pair.down()
+
+
+def _idle_values(lab, pair, tools, count):
+    def look():
+        return {side: settled_memory([broker.pid]) for side, broker in pair.broker.items()}
+
+    _end(lab, _hold(lab, pair, tools, WARMUP_STREAMS))
+    before = look()
+    held = _hold(lab, pair, tools, count)
+    during = look()
+    idle_cpu = _idle_cpu([broker.pid for broker in pair.broker.values()], 3)
+    _end(lab, held)
+    after = look()
+    _end(lab, _hold(lab, pair, tools, count))
+    again = look()
     values = {"idle_streams": count, "idle_rate": count / held[2], "idle_cpu": idle_cpu}
     for side in "ab":
         values[f"idle_uss_{side}"] = (during[side]["uss"] - before[side]["uss"]) / count
         values[f"idle_rss_{side}"] = (during[side]["rss"] - before[side]["rss"]) / count
         values[f"idle_kept_{side}"] = (after[side]["uss"] - before[side]["uss"]) / count
+        values[f"idle_again_{side}"] = (again[side]["uss"] - after[side]["uss"]) / count
     return values
 
 
-def _hold(lab, persona, tools, count):
+def _hold(lab, pair, tools, count):
     """(process, its standard input, seconds it took) once all streams are open."""
     name = "idle-client"
     if os.path.exists(lab.path(name + ".log")):
         os.unlink(lab.path(name + ".log"))
-    address, port = persona.target(IDLE_PORT)
-    side, argv, env = persona.client([tools["idle"], "hold", address, str(port), str(count)])
+    address, port = pair.target(IDLE_PORT)
+    side, argv, env = pair.client([tools["idle"], "hold", address, str(port), str(count)])
     proc = lab.start(side, name, argv, env=env, stdin=subprocess.PIPE)
     try:
         lab.until(f"{count} streams", lambda: re.search(r"^ready ", lab.log(name), re.M),
@@ -105,33 +123,36 @@ class Control:
         return reply
 
 
-def portspaces(lab, persona, tools, count):
+def portspaces(lab, build, tools, count):
     """Makes `count` portspaces on a broker of its own, looks at it, and removes them."""
-    proc = persona.start_broker("m", "a", port=51831)
-    control = lab.path("m", "runtime", "control")
-    names = [f"p{i}" for i in range(count)]
+    host = Persona(lab, tools, build, tag="many", port=MANY_UNDERLAY_PORT)
     try:
-        with Control(control) as broker:
-            before = settled_memory([proc.pid])
-            begun = time.monotonic()
-            for i, name in enumerate(names):
-                broker.ask("create", name=name, addresses=[f"10.{i >> 8}.{i & 255}.1/32"])
-            created = time.monotonic() - begun
-            grown = settled_memory([proc.pid])["uss"] - before["uss"]
-            idle = _idle_cpu([proc.pid], 3)
-            begun = time.monotonic()
-            listed = len(broker.ask("list")["portspaces"])
-            list_seconds = time.monotonic() - begun
-            if listed != count:
-                raise Failed(f"{listed} of {count} portspaces are listed")
-            extra = _extra(lab, tools, 20, persona.env("m"),
-                           persona.wrap(["true"], names[count // 2]))
-            begun = time.monotonic()
-            for name in names:
-                broker.ask("destroy", name=name)
-            destroyed = time.monotonic() - begun
+        host.start_broker("a")
+        with Control(host.control("a")) as broker:
+            return _portspace_values(lab, host, tools, broker, [f"p{i}" for i in range(count)])
     finally:
-        lab.stop(proc)
+        host.down()
+
+
+def _portspace_values(lab, host, tools, broker, names):
+    pids, count = [host.broker["a"].pid], len(names)
+    before = settled_memory(pids)
+    begun = time.monotonic()
+    for i, name in enumerate(names):
+        broker.ask("create", name=name, addresses=[f"10.{i >> 8}.{i & 255}.1/32"])
+    created = time.monotonic() - begun
+    grown = settled_memory(pids)["uss"] - before["uss"]
+    idle = _idle_cpu(pids, 3)
+    begun = time.monotonic()
+    listed = len(broker.ask("list")["portspaces"])
+    list_seconds = time.monotonic() - begun
+    if listed != count:
+        raise Failed(f"{listed} of {count} portspaces are listed")
+    extra = _extra(lab, tools, 20, host.env("a"), host.wrap(["true"], names[count // 2]))
+    begun = time.monotonic()
+    for name in names:
+        broker.ask("destroy", name=name)
+    destroyed = time.monotonic() - begun
     return {"portspaces": count, "portspace_create": created / count * 1e3,
             "portspace_destroy": destroyed / count * 1e3, "portspace_uss": grown / count / 1024,
             "portspace_idle_cpu": idle, "portspace_list": list_seconds * 1e3,
@@ -153,6 +174,7 @@ def start(lab, persona, tools, rounds):
     shown = json.loads(persona.persona("a", "show", "work", "--json"))
     ident = shown.get("portspace", shown)["id"]
     shim = [f"LD_PRELOAD={persona.build.preload}",
-            f"PERSONA_PORTSPACE_DIR={lab.path('a', 'runtime', 'ps', str(ident))}", "true"]
+            "PERSONA_PORTSPACE_DIR=" + os.path.join(env["PERSONA_RUNTIME_DIR"], "ps", str(ident)),
+            "true"]
     return {"start_run_extra": _extra(lab, tools, rounds, env, persona.wrap(["true"])),
             "start_shim_extra": _extra(lab, tools, rounds * 3, env, shim)}

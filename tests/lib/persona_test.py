@@ -126,7 +126,8 @@ class Process:
         return self.popen.pid
 
     def output(self):
-        return self.log.read_text(errors="replace")
+        """What it has said so far, without the command line that heads the log."""
+        return self.log.read_text(errors="replace").partition("\n")[2]
 
     def alive(self):
         return self.popen.poll() is None
@@ -221,7 +222,7 @@ class World:
         name = name or os.path.basename(argv[0])
         log = self.log_path(name)
         with open(log, "wb") as out:
-            out.write(f"$ {shlex.join(argv)}\n".encode())
+            out.write(b"$ " + shlex.join(argv).replace("\n", "\\n").encode() + b"\n")
             out.flush()
             popen = subprocess.Popen(argv, stdin=stdin, stdout=out, stderr=out, env=env, cwd=cwd,
                                      start_new_session=True, preexec_fn=_die_with_parent)
@@ -582,7 +583,7 @@ class Capture:
         mark = os.urandom(12).hex().encode()
         for address in ("127.0.0.1", "224.0.0.1"):
             self.host.run(PYTHON, "-c", "import socket, sys; s = socket.socket(2, 2); "
-                          "s.sendto(sys.argv[1].encode(), (sys.argv[2], 9))",
+                          "s.bind(('', 9)); s.sendto(sys.argv[1].encode(), (sys.argv[2], 9))",
                           mark.decode(), address).ok()
         for interface, path in self.files:
             wait_for(f"the end of the capture on {interface}", lambda p=path:
@@ -599,7 +600,7 @@ class Capture:
     def packets(self, interface="any"):
         """(protocol, source, destination, description) of each IP packet. Call finish() before.
 
-        Left out: ARP, NDP, the last packet of finish()."""
+        Left out: ARP, NDP, IGMP, MLD, the last packet of finish()."""
         path = dict(self.files)[interface]
         out = []
         for packet in _pcap(path):
@@ -634,8 +635,8 @@ def _pcap(path):
 
 
 def _ip(packet):
-    """(proto, source, destination, text) of an IP packet; None for ARP, NDP, MLD and the bridge's
-    own frames, which the kernel sends by itself."""
+    """(proto, source, destination, text) of an IP packet; None for ARP, NDP, IGMP, MLD and the
+    bridge's own frames, which the kernel sends by itself."""
     linktype, data = packet
     if linktype == 1:  # Ethernet
         ethertype, data = struct.unpack("!H", data[12:14])[0], data[14:]
@@ -649,6 +650,8 @@ def _ip(packet):
         header = (data[0] & 15) * 4
         proto, src, dst = data[9], socket.inet_ntop(socket.AF_INET, data[12:16]), \
             socket.inet_ntop(socket.AF_INET, data[16:20])
+        if proto == 2:
+            return None
     elif ethertype == 0x86dd:
         header, proto = 40, data[6]
         src = socket.inet_ntop(socket.AF_INET6, data[8:24])

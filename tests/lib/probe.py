@@ -163,6 +163,7 @@ def pull(host, port, total):
 
 def ask(host, port, text):
     with connect(host, port) as s:
+        sock, peer = s.getsockname()[:2], s.getpeername()[:2]
         s.sendall(text.encode())
         s.shutdown(socket.SHUT_WR)
         answer = b""
@@ -171,8 +172,7 @@ def ask(host, port, text):
             if not more:
                 break
             answer += more
-        return {"answer": answer.decode(), "sock": s.getsockname()[:2],
-                "peer": s.getpeername()[:2]}
+        return {"answer": answer.decode(), "sock": sock, "peer": peer}
 
 
 def try_connect(host, port, timeout=30.0):

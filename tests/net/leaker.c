@@ -42,7 +42,21 @@ static struct sockaddr *at(bool six, uint16_t port, socklen_t *lenp)
 	return six ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
 }
 
-/* A connect that is only started: one SYN is a leak. */
+/* Waits a moment for the result of a connect. One that goes on, or that somebody answered, has sent
+ * a packet. */
+static bool started(int fd, int r)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	if (r < 0 && errno != EINPROGRESS)
+		return errno == ECONNREFUSED;
+	poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 300);
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	errno = err;
+	return err == 0 || err == ECONNREFUSED;
+}
+
 static void tcp(const char *name, bool six, bool bare, uint16_t port)
 {
 	socklen_t len;
@@ -55,8 +69,7 @@ static void tcp(const char *name, bool six, bool bare, uint16_t port)
 		return;
 	}
 	r = bare ? (int)syscall(SYS_connect, fd, sa, len) : connect(fd, sa, len);
-	say(name, r == 0 || errno == EINPROGRESS);
-	poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 300);
+	say(name, started(fd, r));
 	close(fd);
 }
 
@@ -267,14 +280,12 @@ static void own_resolver(const char *name, bool tcp_too)
 	bool sent = false;
 
 	if (fd >= 0 && tcp_too)
-		sent = connect(fd, sa, len) == 0 || errno == EINPROGRESS;
+		sent = started(fd, connect(fd, sa, len));
 	else if (fd >= 0)
 		sent = sendto(fd, query, sizeof(query) - 1, 0, sa, len) > 0;
 	say(name, sent);
-	if (fd >= 0) {
-		poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 200);
+	if (fd >= 0)
 		close(fd);
-	}
 }
 
 /* glibc's resolver cannot be linked statically without the shared one beside it. */

@@ -236,6 +236,8 @@ def test_endpoint_on_one_side_only(world):
     link(a, "work", b, "work", b_has_endpoint=False)  # b does not know where a is
     for h in (a, b):
         h.serve_in("work", "echo", 7, port=7)
+    # a's first dial may have come before b knew a
+    wait_for("a reaches b", lambda: reachable(a, "10.77.0.2"))
     capture = a.capture()
     equal(a.probe_in("work", "ask", "10.77.0.2", 7, "out")["answer"], "out", "a to b")
     for i in range(20):
@@ -295,22 +297,6 @@ def test_routing_loop_ends(world):
         wait_for("no stream is left", lambda h=h: h.status("work")["streams"] == 0)
     spent = sum(ticks(h) for h in ring) - before
     check(spent < 2 * os.sysconf("SC_CLK_TCK") * SCALE, f"{spent} ticks were spent")
-
-
-@test
-def test_roaming_peer(world):
-    a, b = world.two()
-    a.serve_in("work", "echo", 7, port=7)
-    b.serve_in("work", "echo", 7, port=7)
-    wait_for("a reaches b", lambda: reachable(a, "10.77.0.2"))
-    world.ip(b.ns, "addr", "add", "192.0.2.77/24", "dev", "eth0")
-    b.broker.signal(signal.SIGTERM)
-    b.broker.wait()
-    b.address = "192.0.2.77"
-    b.start_broker()
-    # b dials a from its new address, so a reaches b without a change of its endpoint
-    wait_for("b reaches a", lambda: reachable(b, "10.77.0.1"), LOSS)
-    wait_for("a reaches b", lambda: reachable(a, "10.77.0.2"), LOSS)
 
 
 @test

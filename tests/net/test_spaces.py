@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
@@ -139,8 +140,8 @@ def test_persona_run_starts_the_broker(world):
 def test_exit_status_and_arguments_pass_through(world):
     a = world.one()
     equal(a.run_in("work", "sh", "-c", "exit 7").code, 7, "exit status")
-    equal(a.run_in("work", "sh", "-c", "kill -TERM $$").code, 128 + signal.SIGTERM,
-          "exit status after a signal")
+    equal(a.run_in("work", "sh", "-c", "kill -TERM $$").code, -signal.SIGTERM,
+          "the end by a signal")
     equal(a.run_in("work", "printf", "%s|", "a b", "", "-x", "--").ok().out, "a b||-x|--|",
           "arguments")
     equal(a.run_in("work", "/nonexistent").code, 127, "exit status of a missing program")
@@ -228,6 +229,19 @@ def test_status_tells_the_seal(world):
             i["seal"] for i in a.status("work")["inits"]])
         p.stop()
         wait_for("it is gone", lambda: not a.status("work")["inits"])
+
+
+@test
+def test_a_quiet_program_stays_a_member(world):
+    """Longer than the broker waits for a stalled client of its control socket."""
+    a = world.one()
+    p = a.spawn_in("work", "sleep", "600")
+    pid = wait_for("it is inside", lambda: a.status("work")["inits"])[0]["pid"]
+    end = time.monotonic() + 8
+    while time.monotonic() < end:
+        equal([i["pid"] for i in a.status("work")["inits"]], [pid], "inits")
+        time.sleep(0.05)
+    p.stop()
 
 
 @test

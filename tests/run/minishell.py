@@ -43,7 +43,8 @@ def start_job(argv, slave):
 
 def main():
     master, slave = os.openpty()
-    os.setsid()
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -244,6 +244,11 @@ def test_completion_offers_commands_options_and_names(world):
     equal(complete("persona link l"), {"list"}, "subcommands of link")
     equal(complete("persona-run w"), {"work"}, "names for persona-run")
     check({"--new", "--address"} <= complete("persona-run --"), "options of persona-run")
+    equal(complete("persona-run --seal = s"), {"sealed", "shim"}, "seals")
+    equal(complete("persona-run --seal = shim w"), {"work"}, "names behind --seal=shim")
+    equal(complete("persona-run --address = 10.1.1.1 w"), {"work"}, "names behind --address=")
+    check("persona-run" in complete("persona-run work persona-r"), "programs behind the name")
+    check("persona-run" in complete("persona-run --new -- persona-r"), "programs behind --")
     check("--listen" in complete("persona-broker --"), "options of persona-broker")
 
 

@@ -13,7 +13,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
 
-from persona_test import PYTHON, SCALE, check, equal, main, test, wait_for, _binary  # noqa: E402
+from persona_test import (PYTHON, SCALE, Skip, check, equal, main, real_root, test,  # noqa: E402
+                          wait_for, _binary)
 
 SIGNALS = str(HERE / "signals.py")
 RAW_SOCKET = ("import ctypes,os,sys\n"
@@ -170,8 +171,8 @@ def test_each_signal_to_the_frontend_reaches_the_program_once(world):
 @test
 def test_sigterm_ends_both(world):
     a = world.one()
-    p = a.spawn_in("work", PYTHON, "-c", "import time; print('up', flush=True); time.sleep(600)")
-    p.until("up")
+    p = a.spawn_in("work", PYTHON, "-c", "import time; print('is','up', flush=True); time.sleep(600)")
+    p.until("is up")
     os.kill(p.pid, signal.SIGTERM)
     p.expect(-signal.SIGTERM)
     wait_for("the init ends", lambda: not inits(a))
@@ -344,9 +345,9 @@ def test_orphans_are_reaped(world):
             "        if os.fork(): os._exit(0)\n"
             "        os._exit(0)\n"
             "    os.wait()\n"
-            "print('made',flush=True); sys.stdin.read()\n")
+            "print('all','made',flush=True); sys.stdin.read()\n")
     p = a.spawn_in("work", PYTHON, "-c", code, stdin=subprocess.PIPE)
-    p.until("made")
+    p.until("all made")
     init = inits(a)[0]["pid"]
 
     def children():
@@ -415,6 +416,25 @@ def test_members_are_members_again_after_a_new_broker(world):
     p.until("show 0")
     p.popen.stdin.close()
     p.expect(0)
+
+
+@test
+def test_an_unnamed_portspace_survives_its_broker(world):
+    a = world.host("a")
+    a.start_broker()
+    p = a.spawn_in(None, PYTHON, SIGNALS, options=("--address", "10.5.5.5"))
+    p.until("ready")
+    before = names(a)
+    equal(len(before), 1, "portspaces")
+    a.broker.may_end = True
+    a.kill_broker()
+    a.start_broker()
+    wait_for("the init enters again", lambda: names(a) == before and inits(a, before[0]))
+    for n in (1, 2):
+        os.kill(p.pid, signal.SIGUSR2)
+        wait_for("SIGUSR2", lambda n=n: signal_lines(p).count(signal.SIGUSR2) == n)
+    p.expect(7)
+    wait_for("it is gone", lambda: names(a) == [])
 
 
 @test
@@ -493,6 +513,44 @@ def test_a_sealed_member_cannot_end_its_init(world):
             "    try: os.kill(pid,s); print('sent')\n"
             "    except OSError as e: print(e.errno)\n")
     equal(python(a, code).ok().out.split(), ["1"] * 4, "errors of kill")
+
+
+@test
+def test_libpersona_tells_where_it_runs(world):
+    a = world.one()
+    library = pathlib.Path(_binary("persona")).parent.parent / "libpersona" / "libpersona.so.0"
+    if not library.exists():
+        raise Skip(f"{library} is not built")
+    code = ("import ctypes,sys\n"
+            "l=ctypes.CDLL(sys.argv[1])\n"
+            "p=ctypes.c_void_p()\n"
+            "r=l.persona_self(ctypes.byref(p))\n"
+            "l.persona_self_name.restype=ctypes.c_char_p\n"
+            "print(r,l.persona_seal(),l.persona_self_name(p).decode() if r==0 else '-')\n")
+    equal(python(a, code, str(library)).ok().out.split(), ["0", "1", "work"], "sealed")
+    equal(python(a, code, str(library), seal="shim").ok().out.split(), ["0", "0", "work"], "shim")
+    equal(a.run(PYTHON, "-c", code, str(library)).ok().out.split(), ["-2", "0", "-"], "outside")
+
+
+@test
+def test_an_ordinary_user_can_do_it_all(world):
+    real_root()
+    a = world.one(user="nobody")
+    code = ("import os\n"
+            "def parent(p): return int(open('/proc/%d/stat'%p).read().rsplit(')',1)[1].split()[1])\n"
+            "init=parent(os.getpid())\n"
+            "import ctypes\n"
+            "l=ctypes.CDLL(None,use_errno=True)\n"
+            "def listable():\n"
+            "    try: os.listdir('/proc/%d/fd'%init); return 'open'\n"
+            "    except PermissionError: return 'denied'\n"
+            "fd=l.syscall(434,init,0)\n"
+            "print(os.getuid(),listable(),l.syscall(438,fd,5,0),l.ptrace(16,init,0,0))\n")
+    for seal in ("sealed", "shim"):
+        # the init's control connection is out of its members' reach
+        equal(python(a, code, seal=seal).ok().out.split(), ["65534", "denied", "-1", "-1"], seal)
+    equal(a.run_in("work", "sh", "-c", "exit 9").code, 9, "exit status")
+    a.persona("destroy", "work").ok()
 
 
 # starting the broker

@@ -175,7 +175,7 @@ void core_stale(struct core *core, struct portspace *ps, const char *path)
 
 /* ---- hosts 0 - 1 - 2 in a line; host 1 relays ---- */
 
-static struct link *add_link(int from, int to, const char *prefixes[], size_t n, bool endpoint)
+static void add_link(int from, int to, const char *prefixes[], size_t n, bool endpoint)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
@@ -193,8 +193,6 @@ static struct link *add_link(int from, int to, const char *prefixes[], size_t n,
 	pthread_mutex_lock(&lock);
 	hosts[from].core.links[hosts[from].core.nlinks++] = link;
 	pthread_mutex_unlock(&lock);
-	workers_link_changed(hosts[from].workers, link);
-	return link;
 }
 
 static void start_host(struct host *h, int i)
@@ -235,6 +233,9 @@ static int setup(void **state)
 	add_link(1, 0, one, 1, false); /* one-sided: only host 0 can dial */
 	add_link(1, 2, three, 1, true);
 	add_link(2, 1, left, 2, true);
+	for (int i = 0; i < HOSTS; i++)
+		for (size_t j = 0; j < hosts[i].core.nlinks; j++)
+			workers_link_changed(hosts[i].workers, hosts[i].core.links[j]);
 	return 0;
 }
 
