@@ -29,7 +29,6 @@ struct ask_server {
 	uv_loop_t *loop;
 	struct core *core;
 	struct client *clients;
-	size_t nclients;
 	bool closed; /* the listener is */
 };
 
@@ -49,7 +48,6 @@ static void handle_closed(uv_handle_t *handle)
 	close(c->fd);
 	peer_close(&c->peer);
 	DL_DELETE(server->clients, c);
-	server->nclients--;
 	free(c);
 	maybe_free(server);
 }
@@ -107,19 +105,27 @@ static void stalled(uv_timer_t *timer)
 	client_close(timer->data);
 }
 
-static bool too_many(const struct ask_server *server, pid_t pid)
+/* Is there room for one more connection of this process that has said nothing yet? When all places
+ * are taken, the oldest one goes: it has had the longest time to speak. */
+static bool make_room(struct ask_server *server, pid_t pid)
 {
-	const struct client *c;
-	unsigned n = 0;
+	struct client *c, *oldest = NULL;
+	unsigned total = 0, same = 0;
 
-	if (server->nclients >= ASK_SERVER_CLIENTS_MAX)
-		return true;
 	DL_FOREACH(server->clients, c)
 	{
-		if (c->peer.pid == pid && ++n >= ASK_SERVER_PID_MAX)
-			return true;
+		if (uv_is_closing((uv_handle_t *)&c->poll))
+			continue;
+		total++;
+		same += c->peer.pid == pid;
+		if (!oldest)
+			oldest = c;
 	}
-	return false;
+	if (same >= ASK_SERVER_PID_MAX)
+		return false;
+	if (total >= ASK_SERVER_CLIENTS_MAX)
+		client_close(oldest);
+	return true;
 }
 
 /* Waits for the request of a connection that sent none yet. */
@@ -127,7 +133,7 @@ static int wait_for(struct ask_server *server, int fd, const struct peer *peer)
 {
 	struct client *c;
 
-	if (too_many(server, peer->pid))
+	if (!make_room(server, peer->pid))
 		return -EAGAIN;
 	c = calloc(1, sizeof(*c));
 	if (!c)
@@ -143,7 +149,6 @@ static int wait_for(struct ask_server *server, int fd, const struct peer *peer)
 	c->poll.data = c->timer.data = c;
 	c->handles = 2;
 	DL_APPEND(server->clients, c);
-	server->nclients++;
 	uv_poll_start(&c->poll, UV_READABLE, readable);
 	uv_timer_start(&c->timer, stalled, ASK_SERVER_STALL_MS, 0);
 	return 0;

@@ -108,7 +108,7 @@ static void set_state(struct carrier *c, enum carrier_state state)
 		DL_APPEND(c->worker->draining, c);
 	if (state == CARRIER_IDLE) {
 		c->user = NULL;
-		c->rst_sent = false;
+		c->fin_sent = false;
 		c->paused = false;
 	}
 }
@@ -303,7 +303,18 @@ int carrier_send_bodies(struct carrier *c, struct carrier_body *bodies, size_t n
 
 int carrier_send_fin(struct carrier *c)
 {
+	c->fin_sent = true;
 	return fail(c, put_record(c, RECORD_FIN, NULL, 0));
+}
+
+static int put_rst(struct carrier *c)
+{
+	uint8_t body[RECORD_RST_LEN];
+	struct buf_wr wr;
+
+	buf_wr_init(&wr, body, sizeof(body));
+	buf_put_u32(&wr, c->stream_no);
+	return put_record(c, RECORD_RST, body, sizeof(body));
 }
 
 void carrier_send_rst(struct carrier *c)
@@ -312,9 +323,8 @@ void carrier_send_rst(struct carrier *c)
 		return;
 	c->user = NULL;
 	set_state(c, CARRIER_DRAIN);
-	c->rst_sent = true;
 	c->born_ms = worker_now_ms(c->worker); /* the drain's deadline counts from here */
-	fail(c, put_record(c, RECORD_RST, NULL, 0));
+	fail(c, put_rst(c));
 	carrier_resume(c);
 }
 
@@ -335,6 +345,7 @@ int carrier_open(struct carrier *c, const struct record_open_msg *msg, void *use
 
 	assert(c->state == CARRIER_IDLE && c->opener);
 	set_state(c, CARRIER_BUSY);
+	c->stream_no++;
 	c->user = user;
 	record_put_open(body, msg);
 	return fail(c, put_record(c, RECORD_OPEN, body, sizeof(body)));
@@ -395,24 +406,42 @@ static void keyed(struct carrier *c)
 	c->worker->events->keyed(c);
 }
 
-static int handle_rst(struct carrier *c)
+/* The stream is over on both sides. */
+static void drained(struct carrier *c)
 {
-	const struct carrier_events *events = c->worker->events;
-	bool answer = !c->rst_sent;
-	int r = 0;
+	set_state(c, CARRIER_IDLE);
+	update_poll(c);
+	c->worker->events->idle(c);
+}
 
-	if (c->state == CARRIER_BUSY)
-		events->rst(c);
+static int handle_rst(struct carrier *c, uint32_t stream_no)
+{
+	int r;
+
+	/* Late: the peer reset a stream that both sides had finished meanwhile. */
+	if (stream_no != c->stream_no || c->state == CARRIER_IDLE)
+		return stream_no > c->stream_no ? -EPROTO : 0;
+	if (c->state == CARRIER_DRAIN) {
+		drained(c);
+		return 0;
+	}
+	c->worker->events->rst(c);
 	if (c->dead)
 		return 0;
-	if (answer)
-		r = put_record(c, RECORD_RST, NULL, 0);
-	if (r == 0 && c->state != CARRIER_IDLE) {
-		set_state(c, CARRIER_IDLE);
-		update_poll(c);
-		events->idle(c);
-	}
+	c->user = NULL; /* the stream is gone, also if the answer fails */
+	r = put_rst(c);
+	if (r == 0)
+		drained(c);
 	return r;
+}
+
+/* FIN or OPENED for a stream that we reset. The peer goes idle by itself when it has had our FIN
+ * and sent its own, or has refused: it takes our RST as late then and will not answer. */
+static int handle_in_drain(struct carrier *c, enum record_type type, int err)
+{
+	if (type == RECORD_FIN ? c->fin_sent : err != 0)
+		drained(c);
+	return 0;
 }
 
 /* One record other than DATA. Returns 0 or a negative errno that ends the carrier. */
@@ -433,7 +462,7 @@ static int handle(struct carrier *c, enum record_type type, const uint8_t *body,
 		events->want(c, tag, buf_get_u16(&rd));
 		return 0;
 	case RECORD_RST:
-		return handle_rst(c);
+		return handle_rst(c, buf_get_u32(&rd));
 	case RECORD_CLOSE:
 		if (c->state == CARRIER_IDLE)
 			events->closing(c);
@@ -442,21 +471,23 @@ static int handle(struct carrier *c, enum record_type type, const uint8_t *body,
 		if (c->state != CARRIER_IDLE || c->opener || record_get_open(body, len, &msg) < 0)
 			return -EPROTO;
 		set_state(c, CARRIER_BUSY);
+		c->stream_no++;
 		events->open(c, &msg);
 		return 0;
 	case RECORD_OPENED:
-		if (c->state == CARRIER_DRAIN)
-			return 0;
-		if (c->state != CARRIER_BUSY || !c->opener)
+		if (c->state < CARRIER_BUSY || !c->opener)
 			return -EPROTO;
 		err = record_errno_of(buf_get_u8(&rd));
+		if (c->state == CARRIER_DRAIN)
+			return handle_in_drain(c, type, err);
 		events->opened(c, err);
 		return 0;
 	case RECORD_FIN:
 		if (c->state == CARRIER_IDLE)
 			return -EPROTO;
-		if (c->state == CARRIER_BUSY)
-			events->fin(c);
+		if (c->state == CARRIER_DRAIN)
+			return handle_in_drain(c, type, 0);
+		events->fin(c);
 		return 0;
 	default:
 		return -EPROTO;

@@ -92,11 +92,12 @@ struct carrier {
 	bool opener : 1; /* this side may OPEN */
 	bool paused : 1; /* do not read */
 	bool parsing : 1;
-	bool dead : 1; /* carrier_close() was called */
-	bool rst_sent : 1;
-	bool listed : 1; /* in one of the pool's lists */
-	bool taken : 1;	 /* counted as handed out by its pool */
+	bool dead : 1;	   /* carrier_close() was called */
+	bool listed : 1;   /* in one of the pool's lists */
+	bool taken : 1;	   /* counted as handed out by its pool */
+	bool fin_sent : 1; /* on the stream that is open */
 	uint16_t reverse_tag;
+	uint32_t stream_no; /* of the stream that is open, or was last; counts OPENs */
 };
 
 /* Starts a connection to the link's peer. Reports through keyed or lost. 0 or negative errno. */

@@ -141,6 +141,9 @@ static int respond(struct carrier *c, struct portspace *ps)
 		return -EALREADY;
 	}
 	c->link = link; /* the carrier owns the reference */
+	if (atomic_load(&link->stats.carriers) >= ps->streams_max)
+		return -EUSERS;
+	ratelimit_refund(c->worker->ratelimit, &hello->peer.addr);
 	cipher = aead_choose(hello->hs.hello.ciphers & aead_supported());
 	if (!cipher)
 		return -ENOTSUP;

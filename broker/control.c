@@ -418,18 +418,28 @@ static void client_update(struct client *c)
 
 /* --- accepting --- */
 
-/* Is there room for one more connection of this process? */
-static bool has_room(const struct control *control, pid_t pid)
+/* Is there room for one more connection of this process? When all places are taken, the oldest
+ * connection that waits for nothing gives its own up: many silent connections of some portspace
+ * must not keep anybody else out. */
+static bool make_room(struct control *control, pid_t pid)
 {
-	const struct client *c;
+	struct client *c, *oldest = NULL;
 	unsigned total = 0, same = 0;
 
 	DL_FOREACH(control->clients, c)
 	{
-		total += !c->entered;
+		if (is_closing(c))
+			continue;
 		same += c->peer.pid == pid;
+		total += !c->entered;
+		if (!oldest && !c->entered && !c->rq && !c->out)
+			oldest = c;
 	}
-	return total < CONTROL_CLIENTS_MAX && same < CONTROL_PID_MAX;
+	if (same >= CONTROL_PID_MAX || (total >= CONTROL_CLIENTS_MAX && !oldest))
+		return false;
+	if (total >= CONTROL_CLIENTS_MAX)
+		client_close(oldest);
+	return true;
 }
 
 /* Says why, as far as the fresh socket's buffer takes it, and closes. */
@@ -455,7 +465,7 @@ static void turn_away(int fd, struct peer *peer)
 static void accepted(int fd, struct peer *peer, void *arg)
 {
 	struct control *control = arg;
-	struct client *c = has_room(control, peer->pid) ? calloc(1, sizeof(*c)) : NULL;
+	struct client *c = make_room(control, peer->pid) ? calloc(1, sizeof(*c)) : NULL;
 
 	if (!c) {
 		turn_away(fd, peer);

@@ -434,6 +434,6 @@ void pool_deinit_all(struct worker *w)
 	DL_FOREACH_SAFE(w->passive, c, ctmp)
 	carrier_close(c);
 	w->passive = NULL;
-	DL_FOREACH_SAFE (w->draining, c, ctmp)
-		carrier_close(c);
+	DL_FOREACH_SAFE(w->draining, c, ctmp)
+	carrier_close(c);
 }

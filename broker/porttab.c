@@ -3,8 +3,8 @@
  *
  * References: inet_csk_get_port() and inet_bind_conflict() in net/ipv4/inet_connection_sock.c,
  * udp_lib_lport_inuse() in net/ipv4/udp.c, ipv6_rcv_saddr_equal(); socket(7), ipv6(7). Where a
- * shortcut of the kernel (tb->fastreuseport) lets a bind pass that its own full check refuses, the
- * full check is followed. */
+ * shortcut of the kernel lets a SO_REUSEPORT socket pass that its own full check refuses (see
+ * tests/unit/broker/test_porttab_kernel.c), the full check is followed. */
 #include "porttab.h"
 
 #include <errno.h>
@@ -34,12 +34,12 @@ static bool overlap(const struct addr *a, uint8_t a_flags, const struct addr *b,
 	return addr_is_any(a) || addr_is_any(b);
 }
 
-/* May a socket with `flags` be bound where `entry` is? */
-static bool may_share(uint8_t proto, uint8_t flags, const struct entry *entry)
+/* May a socket with `flags` be bound where `entry` is? UDP entries never listen. */
+static bool may_share(uint8_t flags, const struct entry *entry)
 {
 	const uint8_t both = flags & entry->flags;
 
-	if ((both & ASK_REUSEADDR) && (proto == IPPROTO_UDP || !entry->listening))
+	if ((both & ASK_REUSEADDR) && !entry->listening)
 		return true;
 	return both & ASK_REUSEPORT;
 }
@@ -53,7 +53,7 @@ static bool conflict(struct porttab *tab, const struct porttab_request *req, uin
 
 	for (entry = bucket ? bucket->entries : NULL; entry; entry = next) {
 		next = entry->next;
-		if (entry == self || may_share(req->proto, req->flags, entry))
+		if (entry == self || may_share(req->flags, entry))
 			continue;
 		if (!overlap(&req->local.addr, req->flags, &entry->local.addr, entry->flags))
 			continue;

@@ -83,3 +83,15 @@ bool ratelimit_take(struct ratelimit *r, const struct addr *source, uint64_t now
 	r->total.level -= TOKEN;
 	return true;
 }
+
+static void give(struct bucket *b, uint64_t max_tokens)
+{
+	if (b->level <= (max_tokens - 1) * TOKEN)
+		b->level += TOKEN;
+}
+
+void ratelimit_refund(struct ratelimit *r, const struct addr *source)
+{
+	give(find(r, source), r->config.burst);
+	give(&r->total, r->config.total_s);
+}

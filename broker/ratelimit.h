@@ -16,7 +16,7 @@ struct ratelimit;
 
 struct ratelimit_config {
 	uint32_t per_source_s; /* tokens a second for one source */
-	uint32_t burst;        /* tokens a source can save up */
+	uint32_t burst;	       /* tokens a source can save up */
 	uint32_t total_s;      /* tokens a second for all */
 };
 
@@ -24,5 +24,9 @@ int ratelimit_new(const struct ratelimit_config *config, struct ratelimit **rp);
 void ratelimit_free(struct ratelimit *r);
 /* Takes one token. False: drop without further work. now_ms is a monotonic clock. */
 bool ratelimit_take(struct ratelimit *r, const struct addr *source, uint64_t now_ms);
+
+/* Gives the token back: the handshake was a known peer's, fresh and authenticated. So the limit
+ * meets strangers and replays only, and a peer may open as many carriers at once as it needs. */
+void ratelimit_refund(struct ratelimit *r, const struct addr *source);
 
 #endif

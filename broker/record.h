@@ -4,14 +4,15 @@
  * Record: u16 length of what follows (big-endian, also the associated data), then the sealed
  * plaintext: type (u8), body, tag (16). A length under 17 is malformed.
  *
- * Types: DATA body; OPEN and OPENED (below); FIN: the sender will send no more; RST: the stream is
- * dead, answered with RST unless one was sent; REKEY: the sender's next record is under REKEY(k);
+ * Types: DATA body; OPEN and OPENED (below); FIN: the sender will send no more; RST: the stream
+ * of the given number is dead; REKEY: the sender's next record is under REKEY(k);
  * WANT: the sender, who cannot dial, would like to have `count` reverse carriers; CLOSE: the sender
  * will close this idle carrier, do not open on it.
  *
  * A carrier is idle when no stream is open on it: at first, after an OPENED with an error, after
- * FIN was sent and received, after RST was sent and received. Only one side may OPEN (see
- * enum handshake_role), so opens never cross. */
+ * FIN was sent and received, after RST was sent and received. Streams on a carrier are numbered
+ * from 1 by their OPENs, so that a RST that was late does not hit the next one. Only one side may
+ * OPEN (see enum handshake_role), so opens never cross. */
 #ifndef PERSONA_BROKER_RECORD_H
 #define PERSONA_BROKER_RECORD_H
 
@@ -43,8 +44,8 @@ enum {
 
 /* Seals one record in place. buf holds RECORD_HEAD free bytes, then len bytes of body, then room
  * for the tag. Returns the record's total length, or negative errno as aead_seal. */
-int record_seal(struct aead *aead, struct aead_key *tx, enum record_type type, uint8_t *buf,
-	size_t len);
+int record_seal(
+	struct aead *aead, struct aead_key *tx, enum record_type type, uint8_t *buf, size_t len);
 /* Total length of the record that starts at p, 0 when fewer than two bytes are there, -EPROTO. */
 int record_length(const uint8_t *p, size_t avail);
 /* Opens one whole record in place. *bodyp points into it. 0; -EBADMSG (forged or out of order);
@@ -64,16 +65,16 @@ extern const struct record_limits record_limits_default; /* 64 GiB, 120 s */
  * the protocol. Unknown errno values become RECORD_UNREACHABLE_HOST. */
 enum record_code {
 	RECORD_OK = 0,
-	RECORD_REFUSED,           /* ECONNREFUSED */
-	RECORD_UNREACHABLE_HOST,  /* EHOSTUNREACH */
-	RECORD_UNREACHABLE_NET,   /* ENETUNREACH */
-	RECORD_TIMEDOUT,          /* ETIMEDOUT */
-	RECORD_PROHIBITED,        /* EACCES */
-	RECORD_BUSY,              /* EAGAIN: a quota is used up there */
-	RECORD_HOPS               /* ELOOP: the hop limit ran out */
+	RECORD_REFUSED,		 /* ECONNREFUSED */
+	RECORD_UNREACHABLE_HOST, /* EHOSTUNREACH */
+	RECORD_UNREACHABLE_NET,	 /* ENETUNREACH */
+	RECORD_TIMEDOUT,	 /* ETIMEDOUT */
+	RECORD_PROHIBITED,	 /* EACCES */
+	RECORD_BUSY,		 /* EAGAIN: a quota is used up there */
+	RECORD_HOPS		 /* ELOOP: the hop limit ran out */
 };
 enum record_code record_code_of(int err); /* positive errno */
-int record_errno_of(unsigned code);       /* positive errno, 0 for OK; ELOOP comes as EHOSTUNREACH */
+int record_errno_of(unsigned code); /* positive errno, 0 for OK; ELOOP comes as EHOSTUNREACH */
 
 struct record_open_msg {
 	uint8_t proto; /* IPPROTO_TCP */
@@ -81,7 +82,12 @@ struct record_open_msg {
 	struct endpoint src;
 	struct endpoint dst;
 };
-enum { RECORD_OPEN_LEN = 2 + 2 * ENDPOINT_WIRELEN, RECORD_OPENED_LEN = 1, RECORD_WANT_LEN = 4 };
+enum {
+	RECORD_OPEN_LEN = 2 + 2 * ENDPOINT_WIRELEN,
+	RECORD_OPENED_LEN = 1,
+	RECORD_WANT_LEN = 4,
+	RECORD_RST_LEN = 4
+};
 
 void record_put_open(uint8_t body[RECORD_OPEN_LEN], const struct record_open_msg *msg);
 int record_get_open(const uint8_t *body, size_t len, struct record_open_msg *msgp); /* -EPROTO */

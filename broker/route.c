@@ -11,10 +11,12 @@
  * than 129 nodes. */
 #include "route.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { BITS = 128, V4_BITS = 96, DEPTH_MAX = BITS + 1 };
 
@@ -37,23 +39,18 @@ struct route {
 
 static struct bits bits_of(const struct addr *addr)
 {
-	struct bits bits = {0, 0};
+	uint64_t be[2];
 
-	for (int i = 0; i < 8; i++) {
-		bits.hi = bits.hi << 8 | addr->b[i];
-		bits.lo = bits.lo << 8 | addr->b[8 + i];
-	}
-	return bits;
+	memcpy(be, addr->b, sizeof(be));
+	return (struct bits){be64toh(be[0]), be64toh(be[1])};
 }
 
 static struct addr addr_of(struct bits bits)
 {
+	const uint64_t be[2] = {htobe64(bits.hi), htobe64(bits.lo)};
 	struct addr addr;
 
-	for (int i = 0; i < 8; i++) {
-		addr.b[i] = (uint8_t)(bits.hi >> (56 - 8 * i));
-		addr.b[8 + i] = (uint8_t)(bits.lo >> (56 - 8 * i));
-	}
+	memcpy(addr.b, be, sizeof(addr.b));
 	return addr;
 }
 

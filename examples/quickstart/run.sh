@@ -29,7 +29,7 @@ on() {
 	host=$1
 	shift
 	printf '  host%s$ %s\n' "$host" "$*"
-	at "$host" "$@"
+	at "$host" "$@" >/dev/null
 }
 
 # Runs a command on a host: its own namespace (if there are any) and its own directories.
@@ -153,7 +153,7 @@ bold 'Two hosts, one portspace on each'
 for host in A B; do
 	eval "address=\$address_$host"
 	start "$host" "$work/$host/broker.log" persona-broker --listen "$address:51820"
-	until_true 10 at "$host" persona list
+	until_true 10 test -S "$work/$host/run/control"
 done
 on A persona create work --address 10.77.0.1
 on B persona create work --address 10.77.0.2

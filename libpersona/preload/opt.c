@@ -12,17 +12,31 @@
 #include "preload.h"
 #include "real.h"
 
-/* What Linux says to an option that a socket does not have. */
-static int unknown(const struct tag *tag, int level, bool set)
+/* Has this socket such a level at all? Linux lets an IPv6 socket have IPv4 options as well. */
+static bool has_level(const struct tag *tag, int level)
 {
-	switch (level) {
-	case IPPROTO_TCP:
-		return tag->kind == TAG_TCP || set || tag->v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
-	case IPPROTO_IP:
+	return level == IPPROTO_IP || (level == IPPROTO_TCP && tag->kind == TAG_TCP) ||
+	       (level == IPPROTO_IPV6 && tag->v6);
+}
+
+/* What Linux says to reading an option that a socket does not have. */
+static int unknown_get(const struct tag *tag, int level)
+{
+	return has_level(tag, level) || tag->v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+}
+
+/* The same for setting; TCP and IPv6 copy the value before they look at the name. */
+static int unknown_set(const struct tag *tag, int level, const void *value, socklen_t len)
+{
+	int v, r = 0;
+
+	if (!has_level(tag, level) || level == IPPROTO_IP)
 		return -ENOPROTOOPT;
-	default:
-		return set || tag->v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
-	}
+	if (len >= sizeof(v))
+		r = user_read(&v, value, sizeof(v));
+	else if (level == IPPROTO_TCP)
+		r = -EINVAL;
+	return r < 0 ? r : -ENOPROTOOPT;
 }
 
 /* The value the program reads; 0 or a negative errno. */
@@ -75,18 +89,20 @@ HOOK int getsockopt(int fd, int level, int name, void *restrict value, socklen_t
 	opt = opt_find(&tag, level, name);
 	if ((!opt && level == SOL_SOCKET) || (opt && opt->kind == OPT_NATIVE))
 		return real(getsockopt)(fd, level, name, value, lenp);
+	if (!opt && !has_level(&tag, level))
+		return ret(unknown_get(&tag, level));
 	r = user_read(&cap, lenp, sizeof(cap));
-	if (r == 0 && (int)cap < 0)
+	if (r == 0 && (int)cap < 0 && level != IPPROTO_IPV6) /* there it is a large size */
 		r = -EINVAL;
 	if (r == 0 && !opt)
-		r = unknown(&tag, level, false);
+		r = unknown_get(&tag, level);
 	if (r == 0)
 		r = get_value(fd, &tag, opt, cap, &v);
 	return ret(r < 0 ? r : give(fd, level, &v, cap, value, lenp));
 }
 
 /* Reads the program's int: four bytes, or one at the IP level. */
-static int take_int(int level, const void *value, socklen_t len, int *ip)
+static int take_int(int level, int name, const void *value, socklen_t len, int *ip)
 {
 	unsigned char byte;
 	int r;
@@ -97,7 +113,7 @@ static int take_int(int level, const void *value, socklen_t len, int *ip)
 		return -EINVAL;
 	*ip = 0;
 	if (len == 0)
-		return 0;
+		return name == IP_FREEBIND || name == IP_MINTTL ? -EINVAL : 0;
 	r = user_read(&byte, value, 1);
 	if (r == 0)
 		*ip = byte;
@@ -116,6 +132,8 @@ static int set_int(int fd, const struct opt *opt, int v)
 		if (v < opt->min || v > opt->max)
 			return -opt->err;
 		return side_set(fd, opt->key, v);
+	case OPT_IGNORE:
+		return v < opt->min || v > opt->max ? -opt->err : 0;
 	default:
 		return 0;
 	}
@@ -140,9 +158,9 @@ HOOK int setsockopt(int fd, int level, int name, const void *value, socklen_t le
 	if ((int)len < 0)
 		return ret(-EINVAL);
 	if (!opt)
-		return ret(unknown(&tag, level, true));
+		return ret(unknown_set(&tag, level, value, len));
 	if (opt->kind == OPT_SPECIAL)
 		return ret(opt_special_set(fd, &tag, level, name, value, len));
-	r = take_int(level, value, len, &v);
+	r = take_int(level, name, value, len, &v);
 	return ret(r < 0 ? r : set_int(fd, opt, v));
 }

@@ -19,7 +19,7 @@ enum opt_kind {
 	OPT_BOOL,    /* zero or not zero, remembered */
 	OPT_CONST,   /* reads as `def`; setting fails with `err` */
 	OPT_ERROR,   /* both ways fail with `err` */
-	OPT_IGNORE,  /* setting succeeds without effect; reads as `def` */
+	OPT_IGNORE,  /* an int from min to max, without effect; reads as `def` */
 	OPT_SPECIAL, /* opt_special.c */
 	OPT_NATIVE   /* the kernel's, and inherited by accepted sockets */
 };

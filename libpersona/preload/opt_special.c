@@ -30,7 +30,10 @@ enum {
 	MAXSEG_MIN = 88,
 	MAXSEG_MAX = 32767,
 	FIN_TIMEOUT_S = 60,
-	TTL_DEFAULT = 64
+	TTL_DEFAULT = 64,
+	RETRANSMISSIONS_MAX = 255,
+	RTO_MAX_S = 120,
+	ECN_MASK = 3 /* the kernel's own bits of a stream's traffic class */
 };
 
 static const char *const congestion[] = {"cubic", "reno"};
@@ -247,34 +250,62 @@ static int get_tcp(int fd, struct tag *tag, int name, struct opt_value *valuep)
 	}
 }
 
+static int get_ip(int fd, struct tag *tag, int name, struct opt_value *valuep)
+{
+	valuep->len = name == IP_OPTIONS ? 0 : sizeof(int);
+	valuep->i = 0;
+	switch (name) {
+	case IP_MTU:
+		valuep->i = path_mtu(fd);
+		return tag->phase == TAG_CONNECTED ? 0 : -ENOTCONN;
+	case IP_TOS:
+		side_get(fd, SIDE_TOS, &valuep->i);
+		return 0;
+	case IP_TTL:
+		valuep->i = TTL_DEFAULT;
+		side_get(fd, SIDE_TTL, &valuep->i);
+		return 0;
+	default: /* IP_OPTIONS, IP_TRANSPARENT */
+		return 0;
+	}
+}
+
+static int get_ip6(int fd, struct tag *tag, int name, struct opt_value *valuep)
+{
+	valuep->len = sizeof(int);
+	valuep->i = 0;
+	switch (name) {
+	case IPV6_V6ONLY:
+		valuep->i = tag->v6only;
+		return 0;
+	case IPV6_MTU:
+		valuep->i = path_mtu(fd);
+		return tag->phase == TAG_CONNECTED ? 0 : -ENOTCONN;
+	case IPV6_TCLASS:
+		side_get(fd, SIDE_TCLASS, &valuep->i);
+		return 0;
+	case IPV6_UNICAST_HOPS:
+		valuep->i = TTL_DEFAULT;
+		side_get(fd, SIDE_UNICAST_HOPS, &valuep->i);
+		return 0;
+	default: /* IPV6_TRANSPARENT */
+		return 0;
+	}
+}
+
 int opt_special_get(
 	int fd, struct tag *tag, int level, int name, size_t cap, struct opt_value *valuep)
 {
-	int v = -1;
-
-	if (level == SOL_SOCKET)
+	switch (level) {
+	case SOL_SOCKET:
 		return get_socket(fd, tag, name, cap, valuep);
-	if (level == IPPROTO_TCP)
+	case IPPROTO_TCP:
 		return get_tcp(fd, tag, name, valuep);
-	valuep->len = sizeof(int);
-	if (level == IPPROTO_IP && name == IP_OPTIONS) {
-		valuep->len = 0;
-		return 0;
+	case IPPROTO_IP:
+		return get_ip(fd, tag, name, valuep);
+	default:
+		return get_ip6(fd, tag, name, valuep);
 	}
-	if ((level == IPPROTO_IP && name == IP_MTU) ||
-		(level == IPPROTO_IPV6 && name == IPV6_MTU)) {
-		if (tag->phase != TAG_CONNECTED)
-			return -ENOTCONN;
-		valuep->i = path_mtu(fd);
-		return 0;
-	}
-	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
-		valuep->i = tag->v6only;
-		return 0;
-	}
-	side_get(fd, level == IPPROTO_IP ? SIDE_TTL : SIDE_UNICAST_HOPS, &v);
-	valuep->i = v < 0 ? TTL_DEFAULT : v;
-	return 0;
 }
 
 /* Flags in the tag may change while the broker does not write it. */
@@ -282,6 +313,16 @@ static int set_flag(int fd, struct tag *tag, bool *flag, bool v)
 {
 	*flag = v;
 	return tag_set(fd, tag);
+}
+
+/* Without CAP_NET_RAW a device can be chosen once. */
+static int set_device_index(int fd, int index)
+{
+	int old = 0;
+
+	if (side_get(fd, SIDE_BINDIF, &old) && old != 0)
+		return -EPERM;
+	return index < 0 ? -EINVAL : side_set(fd, SIDE_BINDIF, index);
 }
 
 static int set_device(int fd, const void *value, size_t len)
@@ -293,9 +334,9 @@ static int set_device(int fd, const void *value, size_t len)
 	if (r < 0)
 		return r;
 	if (!name[0])
-		return side_set(fd, SIDE_BINDIF, 0);
+		return set_device_index(fd, 0);
 	r = ifs_find(name, 0, &found);
-	return r < 0 ? r : side_set(fd, SIDE_BINDIF, (int)found.index);
+	return r < 0 ? r : set_device_index(fd, (int)found.index);
 }
 
 static int set_send_buffer(int fd, const struct tag *tag, int v)
@@ -310,9 +351,6 @@ static int set_send_buffer(int fd, const struct tag *tag, int v)
 
 static int set_socket(int fd, struct tag *tag, int name, int v)
 {
-	struct ask_if found;
-	int r;
-
 	switch (name) {
 	case SO_REUSEPORT:
 		if (tag->phase == TAG_CONNECTING)
@@ -321,8 +359,7 @@ static int set_socket(int fd, struct tag *tag, int name, int v)
 	case SO_SNDBUF:
 		return set_send_buffer(fd, tag, v);
 	case SO_BINDTOIFINDEX:
-		r = v > 0 ? ifs_find(NULL, (unsigned)v, &found) : v < 0 ? -EINVAL : 0;
-		return r < 0 ? r : side_set(fd, SIDE_BINDIF, v);
+		return set_device_index(fd, v);
 	case SO_MAX_PACING_RATE:
 		return 0;
 	default: /* SO_DOMAIN SO_PROTOCOL SO_ERROR SO_PEERCRED SO_PEERNAME can only be read */
@@ -345,6 +382,18 @@ static int set_congestion(int fd, const void *value, size_t len)
 	return -ENOENT;
 }
 
+/* TCP_DEFER_ACCEPT is kept as a number of retransmissions: what reads back is rounded up. */
+static int retransmission_time(int seconds)
+{
+	int step = 1, time = 0;
+
+	for (int n = 0; n < RETRANSMISSIONS_MAX && time < seconds; n++) {
+		time += step;
+		step = 2 * step > RTO_MAX_S ? RTO_MAX_S : 2 * step;
+	}
+	return time;
+}
+
 static int set_tcp(int fd, struct tag *tag, int name, int v)
 {
 	switch (name) {
@@ -359,18 +408,9 @@ static int set_tcp(int fd, struct tag *tag, int name, int v)
 			return -EINVAL;
 		return side_set(fd, SIDE_MAXSEG, v);
 	case TCP_QUICKACK:
-		return side_set(fd, SIDE_QUICKACK, v & 1);
+		return side_set(fd, SIDE_QUICKACK, v != 0);
 	case TCP_DEFER_ACCEPT:
-		/* kept as a number of retransmissions: what reads back is rounded up */
-		{
-			int seconds = 0, step = 1;
-
-			while (v > 0 && seconds < v && seconds < 1 << 20) {
-				seconds += step;
-				step = step * 2 > 120 ? 120 : step * 2;
-			}
-			return side_set(fd, SIDE_DEFER_ACCEPT, seconds);
-		}
+		return side_set(fd, SIDE_DEFER_ACCEPT, retransmission_time(v));
 	case TCP_LINGER2:
 		if (v < 0)
 			return side_set(fd, SIDE_LINGER2, -1);
@@ -380,11 +420,54 @@ static int set_tcp(int fd, struct tag *tag, int name, int v)
 	}
 }
 
-int opt_special_set(int fd, struct tag *tag, int level, int name, const void *value, size_t len)
+static int traffic_class(const struct tag *tag, int v)
 {
-	unsigned char byte = 0;
-	int v = 0, r;
+	return tag->kind == TAG_TCP ? v & 0xff & ~ECN_MASK : v & 0xff;
+}
 
+static int set_ip(int fd, const struct tag *tag, int name, int v)
+{
+	switch (name) {
+	case IP_TOS:
+		return side_set(fd, SIDE_TOS, traffic_class(tag, v));
+	case IP_TTL:
+		if (v == -1)
+			side_forget(fd, SIDE_TTL);
+		else if (v < 1 || v > 255)
+			return -EINVAL;
+		return v == -1 ? 0 : side_set(fd, SIDE_TTL, v);
+	default: /* IP_TRANSPARENT */
+		return v ? -EPERM : 0;
+	}
+}
+
+static int set_ip6(int fd, struct tag *tag, int name, int v)
+{
+	switch (name) {
+	case IPV6_V6ONLY:
+		if (tag->phase != TAG_FRESH)
+			return -EINVAL;
+		return set_flag(fd, tag, &tag->v6only, v != 0);
+	case IPV6_MTU:
+		return v && v < 1280 ? -EINVAL : 0;
+	case IPV6_TCLASS:
+		if (v < -1 || v > 255)
+			return -EINVAL;
+		return side_set(fd, SIDE_TCLASS, v < 0 ? 0 : traffic_class(tag, v));
+	case IPV6_UNICAST_HOPS:
+		if (v < -1 || v > 255)
+			return -EINVAL;
+		if (v == -1)
+			side_forget(fd, SIDE_UNICAST_HOPS);
+		return v == -1 ? 0 : side_set(fd, SIDE_UNICAST_HOPS, v);
+	default: /* IPV6_TRANSPARENT */
+		return v ? -EPERM : 0;
+	}
+}
+
+/* The options whose value is no int; 1 for all others. */
+static int set_bytes(int fd, int level, int name, const void *value, size_t len)
+{
 	if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
 		return set_device(fd, value, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
@@ -393,30 +476,48 @@ int opt_special_set(int fd, struct tag *tag, int level, int name, const void *va
 		return -ENOENT;
 	if (level == IPPROTO_IP && name == IP_OPTIONS)
 		return len > 40 ? -EINVAL : len > 0 ? -EPERM : 0;
-	if (len >= sizeof(int)) {
-		r = user_read(&v, value, sizeof(v));
-	} else if (level == IPPROTO_IP && len > 0) {
-		r = user_read(&byte, value, 1);
-		v = byte;
-	} else {
-		r = -EINVAL;
-	}
-	if (r < 0)
-		return r;
-	if (level == SOL_SOCKET)
-		return set_socket(fd, tag, name, v);
-	if (level == IPPROTO_TCP)
-		return set_tcp(fd, tag, name, v);
-	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
-		if (tag->phase != TAG_FRESH)
-			return -EINVAL;
-		return set_flag(fd, tag, &tag->v6only, v != 0);
-	}
-	if (level == IPPROTO_IPV6 && name == IPV6_MTU)
-		return v && v < 1280 ? -EINVAL : 0;
 	if (level == IPPROTO_IP && name == IP_MTU)
 		return -ENOPROTOOPT;
-	if (level == IPPROTO_IP)
-		return v != -1 && (v < 1 || v > 255) ? -EINVAL : side_set(fd, SIDE_TTL, v);
-	return v < -1 || v > 255 ? -EINVAL : side_set(fd, SIDE_UNICAST_HOPS, v);
+	return 1;
+}
+
+/* An int, at the IP level also one byte. */
+static int read_value(int level, int name, const void *value, size_t len, int *vp)
+{
+	unsigned char byte;
+	int r;
+
+	*vp = 0;
+	if (len >= sizeof(int))
+		return user_read(vp, value, sizeof(int));
+	if (level != IPPROTO_IP)
+		return -EINVAL;
+	if (len == 0)
+		return name == IP_TTL || name == IP_TRANSPARENT ? -EINVAL : 0;
+	r = user_read(&byte, value, 1);
+	if (r == 0)
+		*vp = byte;
+	return r;
+}
+
+int opt_special_set(int fd, struct tag *tag, int level, int name, const void *value, size_t len)
+{
+	int v, r = set_bytes(fd, level, name, value, len);
+
+	if (r == 1)
+		r = read_value(level, name, value, len, &v);
+	else
+		return r;
+	if (r < 0)
+		return r;
+	switch (level) {
+	case SOL_SOCKET:
+		return set_socket(fd, tag, name, v);
+	case IPPROTO_TCP:
+		return set_tcp(fd, tag, name, v);
+	case IPPROTO_IP:
+		return set_ip(fd, tag, name, v);
+	default:
+		return set_ip6(fd, tag, name, v);
+	}
 }

@@ -15,6 +15,8 @@ enum { PROBE_PAGE = 4096, PROBE_SET = 8 };
 static bool readable(uintptr_t p)
 {
 	p &= ~(uintptr_t)(PROBE_SET - 1);
+	if (p == 0) /* would mean: no set given */
+		return false;
 	return SYS(SYS_rt_sigprocmask, -1, p, NULL, PROBE_SET) != -EFAULT;
 }
 

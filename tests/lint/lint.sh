@@ -37,7 +37,7 @@ check_shell() {
 	{
 		find bin broker tests examples .ci -type f -exec grep -lE '^#!.*\b(ba)?sh\b' {} +
 		find bin -name '*.bash'
-	} | sort -u | xargs shellcheck
+	} | sort -u | xargs shellcheck -S warning
 }
 
 check_cppcheck() {

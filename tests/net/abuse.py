@@ -90,13 +90,13 @@ def stall():
         path, kind = doors()[i % len(doors())]
         try:
             s = connect(path, kind)
+            kept.append(s)
+            if i % 3 == 1 and kind == STREAM:
+                s.send(request()[:30])
+            elif i % 3 == 2:
+                s.send(b'{"version":1,"op":')
         except OSError:
-            continue
-        if i % 3 == 1 and kind == STREAM:
-            s.send(request()[:30])
-        elif i % 3 == 2:
-            s.send(b'{"version":1,"op":')
-        kept.append(s)
+            continue  # turned away
     busy()
 
 

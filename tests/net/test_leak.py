@@ -186,6 +186,43 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 @test
+def test_sockets_of_processes_outside_are_out_of_reach(world):
+    """pidfd_getfd, ptrace and /proc/PID/mem towards a process of the same user outside, which has an
+    open socket of the base network; the control does the same from outside."""
+    a = world.one()
+    victim = a.spawn(PYTHON, "-c", """
+import ctypes, socket, time
+ctypes.CDLL(None).prctl(0x59616d61, -1, 0, 0, 0)  # any process may debug this one
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print('fd', s.fileno(), flush=True)
+time.sleep(600)
+""", name="victim").until("fd [0-9]+")
+    program = """
+import ctypes, errno, json, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pid, fd = int(sys.argv[1]), int(sys.argv[2])
+def call(*args):
+    r = libc.syscall(*args)
+    return r if r >= 0 else errno.errorcode[ctypes.get_errno()]
+out = {}
+pidfd = call(434, pid, 0)
+out['pidfd_getfd'] = call(438, pidfd, fd, 0) if isinstance(pidfd, int) else pidfd
+try:
+    with open(f'/proc/{pid}/mem', 'r+b', buffering=0):
+        out['mem'] = 0
+except OSError as e:
+    out['mem'] = errno.errorcode[e.errno]
+out['seize'] = call(101, 0x4206, pid, 0, 0)
+print(json.dumps(out))
+"""
+    number = victim.output().split()[1]
+    outside = a.run(PYTHON, "-c", program, str(victim.pid), number).json()
+    check(all(isinstance(v, int) for v in outside.values()), f"the control failed: {outside}")
+    inside = a.run_in("work", PYTHON, "-c", program, str(victim.pid), number, seal="sealed").json()
+    check(not any(isinstance(v, int) for v in inside.values()), f"reached from inside: {inside}")
+
+
+@test
 def test_underlay_shows_no_plaintext(world):
     marker = "MARKER-in-plain-text-7f3a9c"
     a, b = world.two()

@@ -27,7 +27,7 @@
 
 /* Destinations of broker_fixture. */
 #define GOOD	"10.9.0.1"
-#define REFUSED "10.9.0.2"
+#define REFUSES "10.9.0.2"
 #define SLOW	"10.9.0.3"
 #define DIES	"10.9.0.4"
 #define HANGS	"10.9.0.5"

@@ -35,7 +35,7 @@ static void blocking_connect_reports_the_true_error(void **state)
 	int fd = tcp(AF_INET, 0);
 
 	(void)state;
-	assert_int_equal(dial(fd, REFUSED, 1), ECONNREFUSED);
+	assert_int_equal(dial(fd, REFUSES, 1), ECONNREFUSED);
 	assert_int_equal(so_error(fd), 0);
 	assert_string_equal(name_of(fd, 1), "ENOTCONN");
 	close(fd);
@@ -108,7 +108,7 @@ static void a_failure_comes_out_of_read_as_well(void **state)
 	char c;
 
 	(void)state;
-	assert_int_equal(dial(fd, REFUSED, 1), EINPROGRESS);
+	assert_int_equal(dial(fd, REFUSES, 1), EINPROGRESS);
 	assert_true(wait_for(fd, POLLOUT, 5000) & POLLERR);
 	assert_int_equal(read(fd, &c, 1), -1);
 	assert_int_equal(errno, ECONNREFUSED);
@@ -184,7 +184,7 @@ static void a_second_connect_after_a_failure_keeps_options_and_flags(void **stat
 	(void)state;
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)), 0);
 	assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
-	assert_int_equal(dial(fd, REFUSED, 1), ECONNREFUSED);
+	assert_int_equal(dial(fd, REFUSES, 1), ECONNREFUSED);
 	assert_int_equal(dial(fd, GOOD, ECHO), 0);
 	assert_echo(fd, fd);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);

@@ -139,7 +139,7 @@ static void r13_sendmmsg_and_recvmmsg(void **state)
 
 static void r13_fast_open_connects_and_sends(void **state)
 {
-	struct where w = at(GOOD, ECHO), bad = at(REFUSED, 1);
+	struct where w = at(GOOD, ECHO), bad = at(REFUSES, 1);
 	char buf[8] = {0};
 	int fd = tcp(AF_INET, 0);
 

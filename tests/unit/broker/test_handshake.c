@@ -7,7 +7,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "ratelimit.h"
@@ -18,7 +17,6 @@
 static unsigned dh_count;
 static const struct key *next_random; /* what the next request for 32 bytes gets */
 
-/* Declared by sodium.h; these definitions take precedence over the library's. */
 INTERPOSE int crypto_scalarmult_curve25519(
 	unsigned char *q, const unsigned char *n, const unsigned char *p)
 {

@@ -165,9 +165,30 @@ static void zero_rates_never_refill(void **state)
 	ratelimit_free(NULL);
 }
 
+static void refund_gives_one_token_back_and_not_more_than_the_burst(void **state)
+{
+	static const struct ratelimit_config config = {
+		.per_source_s = 1, .burst = 2, .total_s = 10};
+	struct ratelimit *r;
+	struct addr a;
+
+	(void)state;
+	assert_int_equal(ratelimit_new(&config, &r), 0);
+	assert_int_equal(addr_parse("192.0.2.1", &a), 0);
+	ratelimit_refund(r, &a); /* full already */
+	assert_true(ratelimit_take(r, &a, 1));
+	assert_true(ratelimit_take(r, &a, 1));
+	assert_false(ratelimit_take(r, &a, 1));
+	ratelimit_refund(r, &a);
+	assert_true(ratelimit_take(r, &a, 1));
+	assert_false(ratelimit_take(r, &a, 1));
+	ratelimit_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refund_gives_one_token_back_and_not_more_than_the_burst),
 		cmocka_unit_test(burst_then_rate),
 		cmocka_unit_test(clock_zero_starts_full),
 		cmocka_unit_test(clock_that_goes_back_adds_nothing),

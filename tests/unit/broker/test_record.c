@@ -70,8 +70,8 @@ static const struct {
 	enum record_type type;
 	size_t len;
 } forms[] = {{RECORD_DATA, 1}, {RECORD_DATA, 1000}, {RECORD_DATA, RECORD_BODY_MAX},
-	{RECORD_OPEN, RECORD_OPEN_LEN}, {RECORD_OPENED, 1}, {RECORD_FIN, 0}, {RECORD_RST, 0},
-	{RECORD_WANT, 4}, {RECORD_CLOSE, 0}};
+	{RECORD_OPEN, RECORD_OPEN_LEN}, {RECORD_OPENED, 1}, {RECORD_FIN, 0},
+	{RECORD_RST, RECORD_RST_LEN}, {RECORD_WANT, 4}, {RECORD_CLOSE, 0}};
 
 static void every_type_round_trips(void **state)
 {
@@ -198,7 +198,7 @@ static void garbage_is_refused(void **state)
 static void authentic_but_malformed_is_a_protocol_error(void **state)
 {
 	static const size_t want[RECORD_TYPES] = {
-		[RECORD_OPEN] = 38, [RECORD_OPENED] = 1, [RECORD_WANT] = 4};
+		[RECORD_OPEN] = 38, [RECORD_OPENED] = 1, [RECORD_RST] = 4, [RECORD_WANT] = 4};
 	uint8_t plain[64] = {0};
 	struct ctx *c = *state;
 	size_t n;

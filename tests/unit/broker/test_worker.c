@@ -661,6 +661,23 @@ static void test_connections_in_a_row_reuse_carriers(void **state)
 	close(listener);
 }
 
+static void test_late_reset_does_not_hit_the_next_stream(void **state)
+{
+	int listener = serve(1);
+
+	(void)state;
+	for (int i = 0; i < 500; i++) {
+		int c = client(0, 1, PORT), s = accept_one(listener, NULL, NULL);
+
+		/* Its FIN is under way when our data makes it a RST, and so is ours. */
+		assert_int_equal(outcome(c), 0);
+		close(s);
+		(void)!write(c, "x", 1);
+		close(c);
+	}
+	close(listener);
+}
+
 static void test_garbage_request_is_dropped(void **state)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -705,6 +722,7 @@ int main(void)
 		T(test_link_removed_resets_streams),
 		T(test_peer_gone_resets_streams_and_comes_back),
 		T(test_connections_in_a_row_reuse_carriers),
+		T(test_late_reset_does_not_hit_the_next_stream),
 		T(test_garbage_request_is_dropped),
 	};
 
