@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION	  HASH_FNV
 #include <uthash.h>
 
 #include "config.h"

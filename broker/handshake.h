@@ -23,7 +23,7 @@
 #include "noise.h"
 
 enum {
-	HANDSHAKE_LENGTH = 2,         /* bytes of the length field */
+	HANDSHAKE_LENGTH = 2,	      /* bytes of the length field */
 	HANDSHAKE_MAX = 2 + 4 + 1024, /* longest message with its length field */
 	HANDSHAKE_TIMESTAMP = 12
 };
@@ -35,8 +35,8 @@ enum handshake_role {
 
 struct handshake_hello {
 	uint8_t timestamp[HANDSHAKE_TIMESTAMP]; /* TAI64N */
-	uint8_t ciphers;                        /* mask */
-	uint8_t role;                           /* enum handshake_role */
+	uint8_t ciphers;			/* mask */
+	uint8_t role;				/* enum handshake_role */
 	uint16_t tag; /* REVERSE: echoes the number of the WANT that asked for it */
 };
 
@@ -86,7 +86,7 @@ enum { HANDSHAKE_REPLAY = 64 };
 struct handshake_replay {
 	uint16_t n;
 	uint8_t seen[HANDSHAKE_REPLAY][HANDSHAKE_TIMESTAMP]; /* sorted, oldest first */
-	uint8_t floor[HANDSHAKE_TIMESTAMP]; /* this and older ones are refused */
+	uint8_t floor[HANDSHAKE_TIMESTAMP];		     /* this and older ones are refused */
 };
 /* True and remembered when fresh. */
 bool handshake_replay_check(

@@ -25,7 +25,7 @@
 #include "worker.h"
 
 #ifndef PERSONA_VERSION
-#define PERSONA_VERSION "0.1.0"
+#define PERSONA_VERSION "unversioned" /* built without meson */
 #endif
 
 enum { LISTEN_MAX = 16, PORT_DEFAULT = 51821, FILES_WANTED = 1 << 20 };

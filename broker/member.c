@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION	  HASH_FNV
 #include <uthash.h>
 
 #ifndef SO_PEERPIDFD

@@ -80,7 +80,7 @@ static int scan(const char *runtime_dir, struct found **listp)
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (read_info(path, &f->info) < 0 || f->info.portspace != id ||
 			!config_name_valid(f->info.name)) {
-			log_warning("%s has no usable info file and is removed", path);
+			log_info("%s has no usable info file and is removed", path);
 			portspace_remove_dir(path);
 			free(f);
 			continue;

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #ifndef PERSONA_VERSION
-#define PERSONA_VERSION "0.1.0"
+#define PERSONA_VERSION "unversioned" /* built without meson */
 #endif
 
 /* Adds a value; NULL (out of memory, or text that is not UTF-8) spoils the whole. */

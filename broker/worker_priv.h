@@ -50,9 +50,9 @@ struct worker {
 	struct pool *pools;	/* by link (uthash) */
 	struct carrier *unauth; /* before the end of the handshake, oldest first */
 	size_t nunauth;
-	struct carrier *passive; /* keyed, idle, the peer opens */
+	struct carrier *passive;  /* keyed, idle, the peer opens */
 	struct carrier *draining; /* after a reset, until the peer has answered */
-	struct app *waiting;	 /* clients whose request is not here yet, oldest first */
+	struct app *waiting;	  /* clients whose request is not here yet, oldest first */
 	unsigned nwaiting;
 	struct stream *streams;	 /* all */
 	struct stream *retrying; /* waiting for a server's backlog */

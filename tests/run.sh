@@ -93,23 +93,23 @@ if build gcc gcc; then
 fi
 if [ $quick = 0 ]; then
 	if build clang clang; then
-		run_tests clang 'clang' --suite assume --suite unit --suite shim
+		run_tests clang 'clang' -t 2 --suite assume --suite unit --suite shim
 	fi
 	# A sanitized library cannot be preloaded into an ordinary program, so the end-to-end tests
 	# take the sanitized broker and everything else from the gcc build.
 	if build asan gcc -Db_sanitize=address,undefined -Db_lundef=false \
 		-Dbuildtype=debugoptimized; then
-		export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
+		export ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=16:strict_string_checks=1
 		export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-		run_tests asan 'asan and ubsan' --suite unit --suite run --suite fuzz
+		run_tests asan 'asan and ubsan' -t 4 --suite unit --suite fuzz
 		PERSONA_BROKER=$out/asan/broker/persona-broker PERSONA_TEST_BYTES=50000000 \
 			PERSONA_TEST_SCALE=3 run_tests gcc 'asan broker end to end' -t 3 \
-			net-streams net-links net-abuse net-bulk
+			run-run net-streams net-links net-abuse net-bulk
 		unset ASAN_OPTIONS UBSAN_OPTIONS
 	fi
 	if build tsan gcc -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized; then
 		export TSAN_OPTIONS=second_deadlock_stack=1
-		run_tests tsan 'tsan' --suite unit
+		run_tests tsan 'tsan' -t 6 --suite unit
 		PERSONA_BROKER=$out/tsan/broker/persona-broker PERSONA_TEST_BYTES=50000000 \
 			PERSONA_TEST_SCALE=4 run_tests gcc 'tsan broker end to end' -t 4 net-bulk
 		unset TSAN_OPTIONS

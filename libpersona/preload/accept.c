@@ -69,8 +69,7 @@ static void inherit(int listener, int fd)
 		if (SYS(SYS_getsockopt, listener, SOL_SOCKET, inherited[i].name, value, &len) == 0)
 			SYS(SYS_setsockopt, fd, SOL_SOCKET, inherited[i].name, value, len);
 	}
-	side_copy(listener, fd);
-	if (side_get(fd, SIDE_SNDBUF, &sndbuf))
+	if (side_copy(listener, fd) && side_get(fd, SIDE_SNDBUF, &sndbuf))
 		SYS(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 }
 

@@ -54,9 +54,11 @@ int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap
 		return n;
 	if (cap > sizeof(reply))
 		cap = sizeof(reply);
-	if (runtime_path("ask", &path) == 0 ||
-		fdmsg_connect(path.sun_path, SOCK_SEQPACKET, &sock) < 0)
+	if (runtime_path("ask", &path) == 0)
 		return -ENETUNREACH;
+	r = fdmsg_connect(path.sun_path, SOCK_SEQPACKET, &sock);
+	if (r < 0)
+		return r == -EMFILE || r == -ENFILE ? (int)r : -ENETUNREACH;
 	sock = above_standard(sock);
 	if (sock < 0)
 		return sock;

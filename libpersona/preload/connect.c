@@ -108,6 +108,14 @@ static int destination(const struct tag *tag, const struct sockaddr_storage *ss,
 	return addr_is_multicast(&dst->addr) ? -ENETUNREACH : 0;
 }
 
+/* A port of Linux's ephemeral range, a different one for each process and try. */
+static int any_port(int try)
+{
+	enum { FIRST = 32768, COUNT = 28232 };
+
+	return FIRST + (int)(((unsigned)getpid() * 7919U + (unsigned)try) % COUNT);
+}
+
 /* Gives the socket its name, with a leased port unless one is bound. 0 or a negative errno. */
 static int bind_name(int fd, const struct info *info, enum sockname_kind kind, struct endpoint *src,
 	const struct endpoint *dst)
@@ -122,6 +130,10 @@ static int bind_name(int fd, const struct info *info, enum sockname_kind kind, s
 
 		if (leased) {
 			r = lease_next(i > 0 && i % TRIES_BEFORE_LEASE == 0);
+			/* No descriptor left to ask with: inside the portspace the name alone
+			 * keeps connections apart, so any port will do. */
+			if (r == -EMFILE || r == -ENFILE)
+				r = kind == SOCKNAME_LOCAL ? any_port(i) : -EADDRNOTAVAIL;
 			if (r < 0)
 				return (int)r;
 			src->port = (uint16_t)r;
@@ -151,7 +163,7 @@ static int connect_worker(int fd, const struct info *info, uint16_t port)
 	char name[16];
 	long r;
 
-	snprintf(name, sizeof(name), "stream.%u", port % info->nworkers);
+	snprintf(name, sizeof(name), "stream.%u", (unsigned)port % info->nworkers);
 	if (runtime_path(name, &sun) == 0)
 		return -ENETUNREACH;
 	for (int i = 0; i < BROKER_RETRIES; i++) {
@@ -278,12 +290,8 @@ int connect_check(int fd, struct tag *tag)
 		return tag->phase == TAG_FAILED && tag->value != FAILED_SETTLED ? (int)tag->value
 										: 0;
 	SYS(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	if (err == 0) {
-		struct pollfd p = {.fd = fd};
-
-		if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLHUP))
-			return 0;
-	}
+	if (err == 0 && !socket_hung_up(fd))
+		return 0;
 	/* The other end is closed: the broker wrote its verdict before, or died without one. */
 	if (tag_get(fd, tag) < 0 || tag->phase != TAG_CONNECTING)
 		return tag->phase == TAG_FAILED ? (int)tag->value : 0;

@@ -193,7 +193,7 @@ HOOK int getifaddrs(struct ifaddrs **listp)
 	nif = ifs_load(ifs, IFS_MAX);
 	if (nif < 0)
 		return ret(nif);
-	list = calloc((size_t)(nif * (si->info.naddr + 1) + 3), sizeof(*list));
+	list = calloc((size_t)nif * (si->info.naddr + 1U) + 3, sizeof(*list));
 	if (!list)
 		return ret(-ENOMEM);
 	/* the kernel's order: links, then IPv4 addresses, then IPv6 */

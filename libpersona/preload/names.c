@@ -38,12 +38,16 @@ int names_of(int fd, const struct info *info, struct endpoint *localp, struct en
 	return -ENOTCONN;
 }
 
+/* A connecting socket of the kind "local" was handed to the broker after all when its peer is a
+ * stream.N (connect.c). */
 bool names_carried(int fd, const struct info *info)
 {
 	struct sockaddr_un sun, prefix;
 	socklen_t len = sizeof(sun);
 	struct sockname name;
 
+	if (decode(SYS_getsockname, fd, info, &name) && name.kind == SOCKNAME_CLIENT)
+		return true;
 	if (SYS(SYS_getpeername, fd, &sun, &len) < 0 || len > sizeof(sun))
 		return false;
 	if (sockname_decode(&sun, len, info->portspace, info->secret, &name))

@@ -79,7 +79,7 @@ static int give(
 HOOK int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict lenp)
 {
 	const struct opt *opt;
-	struct opt_value v;
+	struct opt_value v = {.len = 0};
 	struct tag tag;
 	socklen_t cap;
 	int r;

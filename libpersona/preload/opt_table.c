@@ -38,9 +38,9 @@
 	{                                                              \
 		level, name, OPT_ERROR, SIDE_KEYS, 0, 0, 0, err, kinds \
 	}
-#define IGNORE(level, name, kinds, min, max, def)                       \
-	{                                                               \
-		level, name, OPT_IGNORE, SIDE_KEYS, 0, 0, def, 0, kinds \
+#define IGNORE(level, name, kinds, min, max, def)                                \
+	{                                                                        \
+		level, name, OPT_IGNORE, SIDE_KEYS, min, max, def, EINVAL, kinds \
 	}
 #define SPECIAL(level, name, kinds)                                    \
 	{                                                              \

@@ -78,7 +78,8 @@ int info_own(const struct info *info, const struct addr *a);
 /* --- ask_broker.c --- */
 
 /* Sends req to the broker and waits for the reply. 0, the broker's errno as a negative number, or
- * -ENETUNREACH when there is no broker. `cap` bounds the reply in bytes: ASK_SMALL or more. */
+ * -ENETUNREACH when there is no broker, -EMFILE or -ENFILE when there is no descriptor to ask
+ * with. `cap` bounds the reply in bytes: ASK_SMALL or more. */
 enum { ASK_SMALL = 512, ASK_MEDIUM = 2048, ASK_LARGE = 6144 };
 int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap);
 /* Writes "RUNTIME/name" or "PORTSPACE_DIR/name" as a socket address; its length, 0 if too long. */
@@ -107,6 +108,9 @@ int socket_fresh(const struct tag *tag, int flags);
  * bound explicitly) address: what TCP may do after a failed connect and AF_UNIX may not.
  * *tagp is the new tag. 0 or a negative errno. */
 int socket_renew(int fd, const struct tag *old, struct tag *tagp);
+
+/* Are both directions shut (POLLHUP)? No cancellation point. */
+bool socket_hung_up(int fd);
 
 /* --- bind.c --- */
 

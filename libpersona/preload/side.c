@@ -134,22 +134,24 @@ void side_forget(int fd, enum side_key key)
 		atomic_fetch_and_explicit(&e->have, ~(1ULL << key), memory_order_release);
 }
 
-void side_copy(int from, int to)
+bool side_copy(int from, int to)
 {
 	struct entry *t = table_get(false), *src, *dst;
 	uint64_t cookie = t ? cookie_of(from) : 0, have;
 
 	src = cookie ? lookup(t, cookie) : NULL;
 	have = src ? atomic_load_explicit(&src->have, memory_order_acquire) : 0;
+	have &= ~(1ULL << SIDE_INHERIT);
 	if (!have)
-		return;
+		return false;
 	dst = entry_for(to);
 	if (!dst)
-		return;
+		return false;
 	for (int key = 0; key < SIDE_KEYS; key++)
 		if (have >> key & 1)
 			atomic_store_explicit(&dst->value[key],
 				atomic_load_explicit(&src->value[key], memory_order_relaxed),
 				memory_order_relaxed);
 	atomic_fetch_or_explicit(&dst->have, have, memory_order_release);
+	return true;
 }

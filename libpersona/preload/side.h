@@ -76,7 +76,7 @@ bool side_get(int fd, enum side_key key, int *valuep);
 int side_set(int fd, enum side_key key, int value);
 /* The socket reports the default again. */
 void side_forget(int fd, enum side_key key);
-/* Copies all values of one socket to another; nothing to do is fine. */
-void side_copy(int from, int to);
+/* Copies all values of one socket to another, except SIDE_INHERIT. False when there was none. */
+bool side_copy(int from, int to);
 
 #endif

@@ -8,6 +8,8 @@
  * EAFNOSUPPORT, the same that the seal answers. */
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <time.h>
 
 #include "preload.h"
 #include "real.h"
@@ -66,6 +68,14 @@ int socket_fresh(const struct tag *tag, int flags)
 		return (int)r;
 	}
 	return (int)fd;
+}
+
+bool socket_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd};
+	struct timespec now = {0};
+
+	return SYS(SYS_ppoll, &p, 1, &now, NULL, 0) == 1 && p.revents & POLLHUP;
 }
 
 /* The checks that come before a family is looked at; 0 or what Linux answers. */

@@ -6,19 +6,10 @@
  * are shut) although the program did not shut down writing is a reset, delivered once. Direct
  * streams inside the portspace have no such meaning: the peer's close is an orderly end there.
  * After the program's own shutdown of writing the two cannot be told apart and count as an end. */
-#include <poll.h>
 #include <signal.h>
 
 #include "preload.h"
 #include "stream.h"
-
-static bool hung_up(int fd)
-{
-	struct pollfd p = {.fd = fd};
-	struct timespec now = {0};
-
-	return SYS(SYS_ppoll, &p, 1, &now, NULL, 0) == 1 && p.revents & POLLHUP;
-}
 
 /* A failed connect that nobody asked about yet: its error comes out of the next call. */
 static int pending_error(int fd, struct tag *tag)
@@ -43,7 +34,7 @@ ssize_t stream_end(int fd)
 	if (tag.phase == TAG_CONNECTING || tag.phase == TAG_FAILED)
 		return ret(-pending_error(fd, &tag));
 	if (tag.phase != TAG_CONNECTED || tag.value & (CONNECTED_WRSHUT | CONNECTED_RESET) ||
-		!hung_up(fd))
+		!socket_hung_up(fd))
 		return 0;
 	si = info_get();
 	if (!si || !names_carried(fd, &si->info))

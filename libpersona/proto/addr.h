@@ -27,7 +27,7 @@ struct endpoint {
 
 struct prefix {
 	struct addr addr; /* bits after len need not be zero: 10.0.0.1/24 keeps its host part */
-	uint8_t len;      /* 0..128, over the 16-byte form */
+	uint8_t len;	  /* 0..128, over the 16-byte form */
 };
 
 _Static_assert(sizeof(struct addr) == 16, "addresses are compared and sent as 16 bytes");
@@ -42,8 +42,8 @@ enum {
 extern const struct addr addr_any4, addr_any6, addr_loopback4, addr_loopback6;
 
 bool addr_is_v4(const struct addr *a);
-bool addr_is_any(const struct addr *a); /* 0.0.0.0 or :: */
-bool addr_is_loopback(const struct addr *a); /* 127.0.0.0/8 or ::1 */
+bool addr_is_any(const struct addr *a);	      /* 0.0.0.0 or :: */
+bool addr_is_loopback(const struct addr *a);  /* 127.0.0.0/8 or ::1 */
 bool addr_is_multicast(const struct addr *a); /* also 255.255.255.255 */
 bool addr_equal(const struct addr *a, const struct addr *b);
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
@@ -66,9 +66,9 @@ char *endpoint_format(const struct endpoint *e, char *buf);
  * 0, -EINVAL (too short) or -EAFNOSUPPORT. */
 int endpoint_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct endpoint *ep);
 /* Writes e as a sockaddr of `family`: AF_INET (e must be IPv4) or AF_INET6 (IPv4 comes out mapped,
- * the IPv4 wildcard as ::ffff:0.0.0.0). Returns the sockaddr's size, 0 if it cannot be expressed. */
-socklen_t endpoint_to_sockaddr(
-	const struct endpoint *e, int family, struct sockaddr_storage *ssp);
+ * the IPv4 wildcard as ::ffff:0.0.0.0). Returns the sockaddr's size, 0 if it cannot be expressed.
+ */
+socklen_t endpoint_to_sockaddr(const struct endpoint *e, int family, struct sockaddr_storage *ssp);
 
 void buf_put_endpoint(struct buf_wr *wr, const struct endpoint *e);
 void buf_get_endpoint(struct buf_rd *rd, struct endpoint *ep);

@@ -19,14 +19,14 @@
 
 enum {
 	ASK_VERSION = 1,
-	ASK_MAX = 1024,        /* largest request in bytes */
+	ASK_MAX = 1024,	       /* largest request in bytes */
 	ASK_REPLY_MAX = 16384, /* largest reply in bytes */
 	ASK_NAME_MAX = 256,    /* host name with its terminator */
 	ASK_PATH_MAX = 108,    /* sun_path */
 	ASK_ADDRS_MAX = 64,    /* addresses in one answer */
 	ASK_IFS_MAX = 128,     /* interfaces in one answer; more come with a later `first` */
 	INFO_ADDRS_MAX = 16,   /* addresses of a portspace */
-	INFO_MAX = 2048        /* largest info file */
+	INFO_MAX = 2048	       /* largest info file */
 };
 
 enum ask_op {
@@ -36,41 +36,41 @@ enum ask_op {
 	ASK_LOCAL,    /* which path serves this address of the own portspace? */
 	ASK_NAME,     /* host name to addresses */
 	ASK_ADDR,     /* address to host name */
-	ASK_IFS       /* the portspace's interfaces */
+	ASK_IFS	      /* the portspace's interfaces */
 };
 
 enum ask_bind_flags {
 	ASK_REUSEADDR = 1, /* SO_REUSEADDR */
 	ASK_REUSEPORT = 2, /* SO_REUSEPORT */
-	ASK_V6ONLY = 4,    /* IPV6_V6ONLY on an IPv6 socket */
-	ASK_V6 = 8         /* the socket's family is AF_INET6 */
+	ASK_V6ONLY = 4,	   /* IPV6_V6ONLY on an IPv6 socket */
+	ASK_V6 = 8	   /* the socket's family is AF_INET6 */
 };
 
 struct ask_request {
 	enum ask_op op;
-	uint8_t proto;           /* IPPROTO_TCP or IPPROTO_UDP: BIND LISTEN LEASE LOCAL */
-	uint8_t flags;           /* enum ask_bind_flags: BIND LISTEN */
-	struct endpoint local;   /* BIND LISTEN (port 0: choose), LOCAL (the destination), ADDR */
-	uint64_t inode;          /* BIND LISTEN: st_ino of the application's socket */
-	uint16_t first;          /* IFS: index of the first wanted, from 0 */
+	uint8_t proto;		 /* IPPROTO_TCP or IPPROTO_UDP: BIND LISTEN LEASE LOCAL */
+	uint8_t flags;		 /* enum ask_bind_flags: BIND LISTEN */
+	struct endpoint local;	 /* BIND LISTEN (port 0: choose), LOCAL (the destination), ADDR */
+	uint64_t inode;		 /* BIND LISTEN: st_ino of the application's socket */
+	uint16_t first;		 /* IFS: index of the first wanted, from 0 */
 	char name[ASK_NAME_MAX]; /* NAME */
 };
 
 struct ask_if {
-	char name[16];  /* IFNAMSIZ */
+	char name[16];	/* IFNAMSIZ */
 	uint32_t index; /* from 1; lo is 1 */
 	uint32_t flags; /* IFF_* */
-	uint32_t mtu;   /* bytes */
+	uint32_t mtu;	/* bytes */
 };
 
 struct ask_reply {
-	enum ask_op op;          /* the request's */
-	int err;                 /* 0, or a positive errno; nothing else is valid then */
-	uint16_t port;           /* BIND LISTEN: the port; LEASE: the first port */
-	uint16_t count;          /* LEASE: number of ports; IFS: how many there are in all */
+	enum ask_op op;		 /* the request's */
+	int err;		 /* 0, or a positive errno; nothing else is valid then */
+	uint16_t port;		 /* BIND LISTEN: the port; LEASE: the first port */
+	uint16_t count;		 /* LEASE: number of ports; IFS: how many there are in all */
 	char path[ASK_PATH_MAX]; /* LISTEN LOCAL: absolute path of the server's socket */
 	char name[ASK_NAME_MAX]; /* NAME: canonical name; ADDR: the name */
-	uint16_t naddr;          /* NAME: entries in addr */
+	uint16_t naddr;		 /* NAME: entries in addr */
 	struct addr addr[ASK_ADDRS_MAX];
 	uint16_t nif; /* IFS: entries in ifs */
 	struct ask_if ifs[ASK_IFS_MAX];
@@ -90,10 +90,10 @@ int ask_decode_reply(const void *buf, size_t len, struct ask_reply *repp);
  * sets the tag to TAG_CONNECTED, restores SO_SNDBUF and reads the pad; to refuse, it sets the tag
  * to TAG_FAILED with the errno and closes with the pad unread, which the kernel turns into
  * EPOLLERR and EPOLLHUP at the client. */
-enum { CONNREQ_LEN = 64, CONNREQ_PAD = 1024 };
+enum { CONNREQ_LEN = 64, CONNREQ_PAD = 4032 };
 
 struct connreq {
-	uint8_t proto;   /* IPPROTO_TCP */
+	uint8_t proto;	 /* IPPROTO_TCP */
 	uint32_t sndbuf; /* SO_SNDBUF the application asked for, 0 for the default */
 	struct endpoint src;
 	struct endpoint dst;
@@ -105,17 +105,17 @@ int connreq_decode(const uint8_t buf[CONNREQ_LEN], struct connreq *reqp); /* 0 o
 /* The info file (`info` in the portspace's directory): what a shim needs to know once, when its
  * process starts. It does not change while the portspace lives. */
 struct info {
-	uint32_t portspace;  /* id, also the name of the directory */
-	uint8_t nworkers;    /* how many stream.N there are */
-	uint8_t secret[16];  /* for sockname */
-	uint16_t mtu;        /* bytes */
-	char name[64];       /* the portspace's name */
-	char hostname[65];   /* what gethostname(2) answers inside */
-	uint8_t naddr;       /* entries in addr */
+	uint32_t portspace;		    /* id, also the name of the directory */
+	uint8_t nworkers;		    /* how many stream.N there are */
+	uint8_t secret[16];		    /* for sockname */
+	uint16_t mtu;			    /* bytes */
+	char name[64];			    /* the portspace's name */
+	char hostname[65];		    /* what gethostname(2) answers inside */
+	uint8_t naddr;			    /* entries in addr */
 	struct prefix addr[INFO_ADDRS_MAX]; /* host part kept: 10.77.0.1/24 */
 };
 
-int info_encode(const struct info *info, void *buf, size_t cap); /* bytes or -EMSGSIZE */
+int info_encode(const struct info *info, void *buf, size_t cap);  /* bytes or -EMSGSIZE */
 int info_decode(const void *buf, size_t len, struct info *infop); /* 0 or -EPROTO */
 
 #endif

@@ -13,8 +13,8 @@
 
 struct buf_rd {
 	const uint8_t *p; /* next unread byte */
-	size_t left;      /* bytes after p */
-	bool bad;         /* a read went past the end or a value was refused */
+	size_t left;	  /* bytes after p */
+	bool bad;	  /* a read went past the end or a value was refused */
 };
 
 struct buf_wr {

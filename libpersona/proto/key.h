@@ -30,6 +30,6 @@ int key_public(const struct key *private_key, struct key *publicp);
 int key_parse(const char *s, struct key *keyp);
 char *key_format(const struct key *key, char buf[KEY_STRLEN]);
 bool key_equal(const struct key *a, const struct key *b); /* constant time */
-bool key_is_zero(const struct key *key);                  /* constant time */
+bool key_is_zero(const struct key *key);		  /* constant time */
 
 #endif

@@ -14,10 +14,10 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 #define LOG_MODULE "main"
 #endif
 
-#define log_error(...) log_line(LOG_ERROR, LOG_MODULE, __VA_ARGS__)
+#define log_error(...)	 log_line(LOG_ERROR, LOG_MODULE, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, LOG_MODULE, __VA_ARGS__)
-#define log_info(...) log_line(LOG_INFO, LOG_MODULE, __VA_ARGS__)
-#define log_debug(...) log_line(LOG_DEBUG, LOG_MODULE, __VA_ARGS__)
+#define log_info(...)	 log_line(LOG_INFO, LOG_MODULE, __VA_ARGS__)
+#define log_debug(...)	 log_line(LOG_DEBUG, LOG_MODULE, __VA_ARGS__)
 
 /* Reads PERSONA_DEBUG; `program` must outlive the process. Call once, before threads start. */
 void log_init(const char *program);

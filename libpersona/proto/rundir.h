@@ -16,7 +16,8 @@
 
 enum {
 	RUNDIR_PATH_MAX = 4096,
-	RUNDIR_RUNTIME_MAX = 48 /* 107 - strlen("/ps/65535/") - SOCKNAME_FILE_MAX + room, with NUL */
+	RUNDIR_RUNTIME_MAX =
+		48 /* 107 - strlen("/ps/65535/") - SOCKNAME_FILE_MAX + room, with NUL */
 };
 
 /* Each writes an absolute path without a trailing slash. 0; -EINVAL when the environment gives a

@@ -36,7 +36,8 @@ enum sockname_kind {
 };
 
 enum {
-	SOCKNAME_LEN = 1 + 3 + 1 + 4 + 2 * ENDPOINT_WIRELEN + 16, /* abstract name, leading NUL too */
+	SOCKNAME_LEN =
+		1 + 3 + 1 + 4 + 2 * ENDPOINT_WIRELEN + 16, /* abstract name, leading NUL too */
 	SOCKNAME_FILE_MAX = 52 /* longest file name with its terminator */
 };
 

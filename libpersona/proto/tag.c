@@ -12,8 +12,8 @@ uint64_t tag_encode(const struct tag *t)
 {
 	return TAG_MAGIC << 56 | (uint64_t)t->kind << 53 | (uint64_t)t->v6 << 52 |
 	       (uint64_t)t->v6only << 51 | (uint64_t)t->reuseport << 50 |
-	       (uint64_t)t->nodelay << 49 | (uint64_t)t->phase << 44 |
-	       (uint64_t)t->class << 40 | (uint64_t)(t->value & 0xffffff) << 16 | t->port;
+	       (uint64_t)t->nodelay << 49 | (uint64_t)t->phase << 44 | (uint64_t)t->class << 40 |
+	       (uint64_t)(t->value & 0xffffff) << 16 | t->port;
 }
 
 bool tag_decode(uint64_t v, struct tag *tagp)

@@ -20,9 +20,9 @@
 enum tag_kind { TAG_TCP = 1, TAG_UDP, TAG_ICMP, TAG_ICMP6 };
 
 enum tag_phase {
-	TAG_FRESH,      /* no address */
-	TAG_BOUND,      /* the port table has it; the AF_UNIX socket itself is still unbound */
-	TAG_LISTENING,  /* AF_UNIX socket bound to a path and listening */
+	TAG_FRESH,	/* no address */
+	TAG_BOUND,	/* the port table has it; the AF_UNIX socket itself is still unbound */
+	TAG_LISTENING,	/* AF_UNIX socket bound to a path and listening */
 	TAG_CONNECTING, /* connect request sent, the broker has not answered */
 	TAG_CONNECTED,
 	TAG_FAILED /* connect failed; `value` is the errno, 0 once it was reported */
@@ -38,12 +38,12 @@ struct tag {
 	enum tag_kind kind;
 	enum tag_phase phase;
 	enum tag_class class; /* meaningful in TAG_BOUND */
-	bool v6;              /* socket(AF_INET6, ...) */
+	bool v6;	      /* socket(AF_INET6, ...) */
 	bool v6only;
 	bool reuseport;
 	bool nodelay;
 	uint32_t value; /* 24 bits: see enum tag_class and TAG_FAILED */
-	uint16_t port;  /* host order; meaningful in TAG_BOUND */
+	uint16_t port;	/* host order; meaningful in TAG_BOUND */
 };
 
 uint64_t tag_encode(const struct tag *tag);

@@ -47,7 +47,7 @@ check_cppcheck() {
 	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr -j 2 \
 		--enable=warning,performance,portability --suppress=missingInclude \
 		--suppress=unknownMacro --suppress=uninitvar \
-		--suppress=arrayIndexThenCheck --suppress=allocaCalled --suppress=normalCheckLevelMaxBranches \
+		--suppress=arrayIndexThenCheck --suppress=allocaCalled --suppress=nullPointerRedundantCheck --suppress=normalCheckLevelMaxBranches \
 		-D_GNU_SOURCE -Ilibpersona/proto -Ilibpersona -Ibroker -Ibin \
 		libpersona broker bin
 }
@@ -108,7 +108,9 @@ check_style() {
 		head -n 1 "$f" | grep -q 'SPDX-License-Identifier: MIT' ||
 			{ echo "$f: no licence line"; status=1; }
 		n=$(wc -l <"$f")
-		[ "$n" -le 600 ] || { echo "$f: $n lines, at most 600"; status=1; }
+		max=600
+		case $f in tests/*) max=1000 ;; esac
+		[ "$n" -le $max ] || { echo "$f: $n lines, at most $max"; status=1; }
 	done
 	if { c_files; find . -name meson.build -not -path './build*'; } |
 		xargs grep -nE '[[:space:]]+$'; then

@@ -13,6 +13,7 @@
  * client's address as text, then FIN. Own addresses are relayed to the portspace's servers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -70,7 +71,8 @@ static int conn_new(int fd, enum state state)
 	for (int i = 0; i < CONNS_MAX; i++)
 		if (conns[i].state == UNUSED) {
 			memset(&conns[i], 0, offsetof(struct conn, pending));
-			conns[i] = (struct conn){.state = state, .fd = fd, .client_fd = -1, .peer = -1};
+			conns[i] = (struct conn){
+				.state = state, .fd = fd, .client_fd = -1, .peer = -1};
 			nonblocking(fd);
 			return i;
 		}
@@ -131,8 +133,10 @@ static void grant(struct conn *c)
 /* Connects to a server of the portspace under the client's addresses. */
 static int dial(const struct connreq *req, const char *path)
 {
-	struct sockname name = {.kind = SOCKNAME_RELAY, .portspace = fixture.info.portspace,
-		.src = req->src, .dst = req->dst};
+	struct sockname name = {.kind = SOCKNAME_RELAY,
+		.portspace = fixture.info.portspace,
+		.src = req->src,
+		.dst = req->dst};
 	struct sockaddr_un local, sun = {.sun_family = AF_UNIX};
 	socklen_t len = sockname_encode(&name, fixture.info.secret, &local);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -381,10 +385,11 @@ static void broker(int ready)
 int main(int argc, char **argv)
 {
 	int ready[2], status, result = 1;
-	char byte, pidtext[16];
+	char byte, pidtext[16], library[PATH_MAX];
 	pid_t pid, program;
 
-	if (argc < 3 || fixture_make(&fixture) < 0 || pipe(ready) < 0) {
+	if (argc < 3 || !realpath(argv[1], library) || fixture_make(&fixture) < 0 ||
+		pipe(ready) < 0) {
 		fprintf(stderr, "usage: broker_fixture LIBRARY PROGRAM [ARGUMENT...]\n");
 		return 2;
 	}
@@ -402,7 +407,7 @@ int main(int argc, char **argv)
 	if (program == 0) {
 		setenv("FIXTURE_BROKER_PID", pidtext, 1);
 		setenv("PERSONA_PORTSPACE_DIR", fixture.dir, 1);
-		setenv("LD_PRELOAD", argv[1], 1);
+		setenv("LD_PRELOAD", library, 1);
 		execv(argv[2], argv + 2);
 		perror(argv[2]);
 		_exit(127);

@@ -156,8 +156,8 @@ static bool conflict(const struct fixture *f, const struct port *want)
 
 static int do_bind(struct fixture *f, const struct ask_request *req, struct port **portp)
 {
-	struct port want = {.proto = req->proto, .flags = req->flags, .local = req->local,
-		.inode = req->inode};
+	struct port want = {
+		.proto = req->proto, .flags = req->flags, .local = req->local, .inode = req->inode};
 
 	drop_dead(f);
 	if (f->nports == FIXTURE_PORTS)
@@ -281,7 +281,8 @@ static int answer(struct fixture *f, const struct ask_request *req, struct ask_r
 		rep->count = 2;
 		if (req->first == 0) {
 			add_if(rep, "lo", IFF_UP | IFF_RUNNING | IFF_LOOPBACK, 65536);
-			add_if(rep, "link1", IFF_UP | IFF_RUNNING | IFF_POINTOPOINT | IFF_NOARP, 1420);
+			add_if(rep, "link1", IFF_UP | IFF_RUNNING | IFF_POINTOPOINT | IFF_NOARP,
+				1420);
 		}
 		return 0;
 	}

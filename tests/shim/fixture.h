@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The control part of the test broker: the portspace's directory, the port table, answers to ask. */
+/* The control part of the test broker: the portspace's directory, the port table, answers to ask.
+ */
 #ifndef TESTS_SHIM_FIXTURE_H
 #define TESTS_SHIM_FIXTURE_H
 

@@ -22,7 +22,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NAME(x) {x, #x}
+#define NAME(x)       \
+	{             \
+		x, #x \
+	}
 
 struct named {
 	int value;
@@ -82,7 +85,8 @@ static const char *where(int fd, int peer)
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	int r = peer ? getpeername(fd, (struct sockaddr *)&ss, &len)
-		     : getsockname(fd, (struct sockaddr *)&ss, &len), port;
+		     : getsockname(fd, (struct sockaddr *)&ss, &len),
+	    port;
 
 	if (r < 0)
 		return strerrorname_np(errno);
@@ -122,8 +126,8 @@ static void sockets(void)
 				if (protocols[p] == 132 || types[t] == 5 || types[t] == 6)
 					continue;
 				fd = socket(families[f], types[t], protocols[p]);
-				printf("socket %d %d %d: %s\n", families[f], types[t],
-					protocols[p], result(fd));
+				printf("socket %d %d %d: %s\n", families[f], types[t], protocols[p],
+					result(fd));
 				if (fd >= 0)
 					close(fd);
 				if (families[f] == AF_UNIX || families[f] == AF_PACKET)
@@ -196,11 +200,10 @@ static const struct named ip_options[] = {NAME(IP_TOS), NAME(IP_TTL), NAME(IP_RE
 
 static const struct named ip6_options[] = {NAME(IPV6_V6ONLY), NAME(IPV6_UNICAST_HOPS),
 	NAME(IPV6_TCLASS), NAME(IPV6_RECVPKTINFO), NAME(IPV6_RECVHOPLIMIT), NAME(IPV6_RECVTCLASS),
-	NAME(IPV6_RECVERR), NAME(IPV6_MTU_DISCOVER), NAME(IPV6_MTU),
-	{9999, "unknown"}};
+	NAME(IPV6_RECVERR), NAME(IPV6_MTU_DISCOVER), NAME(IPV6_MTU), {9999, "unknown"}};
 
-#define TRY(family, type, kind, level, list)                                                       \
-	for (size_t try_i = 0; try_i < sizeof(list) / sizeof(*(list)); try_i++)                    \
+#define TRY(family, type, kind, level, list)                                    \
+	for (size_t try_i = 0; try_i < sizeof(list) / sizeof(*(list)); try_i++) \
 	try_option(family, type, kind, level, &(list)[try_i])
 
 static void options(void)

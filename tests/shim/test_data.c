@@ -94,8 +94,8 @@ static void r13_addresses_are_neither_needed_nor_given(void **state)
 	struct where w = at("192.0.2.99", 1);
 	char buf[16] = {0}, name[128];
 	struct iovec iov = {buf, sizeof(buf)};
-	struct msghdr msg = {.msg_name = name, .msg_namelen = sizeof(name), .msg_iov = &iov,
-		.msg_iovlen = 1};
+	struct msghdr msg = {
+		.msg_name = name, .msg_namelen = sizeof(name), .msg_iov = &iov, .msg_iovlen = 1};
 	int fd = connected(GOOD, ECHO);
 	socklen_t len = sizeof(name);
 
@@ -144,8 +144,7 @@ static void r13_fast_open_connects_and_sends(void **state)
 	int fd = tcp(AF_INET, 0);
 
 	(void)state;
-	assert_int_equal(
-		sendto(fd, "data", 4, MSG_FASTOPEN, (struct sockaddr *)&w.ss, w.len), 4);
+	assert_int_equal(sendto(fd, "data", 4, MSG_FASTOPEN, (struct sockaddr *)&w.ss, w.len), 4);
 	assert_int_equal(recv(fd, buf, 4, MSG_WAITALL), 4);
 	assert_string_equal(buf, "data");
 	close(fd);
@@ -156,8 +155,7 @@ static void r13_fast_open_connects_and_sends(void **state)
 	assert_int_equal(errno, ECONNREFUSED);
 	close(fd);
 	fd = tcp(AF_INET, SOCK_NONBLOCK);
-	assert_int_equal(
-		sendto(fd, "data", 4, MSG_FASTOPEN, (struct sockaddr *)&w.ss, w.len), -1);
+	assert_int_equal(sendto(fd, "data", 4, MSG_FASTOPEN, (struct sockaddr *)&w.ss, w.len), -1);
 	assert_int_equal(errno, EINPROGRESS);
 	close(fd);
 }
@@ -184,7 +182,9 @@ static void r13_descriptors_do_not_come_over_a_tcp_socket(void **state)
 	} control = {0};
 	char byte;
 	struct iovec iov = {"x", 1};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	int port, s = server("127.0.0.1", &port), a, fd = connected("127.0.0.1", port), lowest;

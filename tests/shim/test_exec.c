@@ -143,10 +143,9 @@ static void by_wordexp(void)
 
 	snprintf(words, sizeof(words), "$('%s' inside && echo yes)", self);
 	unsetenv("LD_PRELOAD");
-	_exit(wordexp(words, &we, 0) == 0 && we.we_wordc == 1 &&
-			      strcmp(we.we_wordv[0], "yes") == 0
-		      ? 0
-		      : 1);
+	_exit(wordexp(words, &we, 0) == 0 && we.we_wordc == 1 && strcmp(we.we_wordv[0], "yes") == 0
+			? 0
+			: 1);
 }
 
 static void by_env_i(void)

@@ -69,8 +69,8 @@ static void r11_names_of_the_portspace(void **state)
 static void r11_null_hints_give_every_type(void **state)
 {
 	(void)state;
-	assert_string_equal(lookup("10.1.2.3", "80", NULL),
-		"4/1/10.1.2.3/80 4/2/10.1.2.3/80 4/3/10.1.2.3/80");
+	assert_string_equal(
+		lookup("10.1.2.3", "80", NULL), "4/1/10.1.2.3/80 4/2/10.1.2.3/80 4/3/10.1.2.3/80");
 	assert_string_equal(lookup("alpha", "http", NULL), "4/1/10.9.0.1/80");
 }
 
@@ -140,8 +140,8 @@ static void r11_getnameinfo(void **state)
 	assert_string_equal(host, "10.9.0.77");
 	assert_int_equal(getnameinfo((struct sockaddr *)&w.ss, 5, host, sizeof(host), NULL, 0, 0),
 		EAI_FAMILY);
-	assert_int_equal(getnameinfo((struct sockaddr *)&w.ss, w.len, NULL, 0, NULL, 0, 0),
-		EAI_NONAME);
+	assert_int_equal(
+		getnameinfo((struct sockaddr *)&w.ss, w.len, NULL, 0, NULL, 0, 0), EAI_NONAME);
 }
 
 static void r11_hostent_and_its_r_forms(void **state)
@@ -225,8 +225,7 @@ static void *look_up(void *arg)
 		char buf[512];
 		int err;
 
-		assert_int_equal(
-			gethostbyname_r("alpha", &he, buf, sizeof(buf), &result, &err), 0);
+		assert_int_equal(gethostbyname_r("alpha", &he, buf, sizeof(buf), &result, &err), 0);
 		assert_non_null(result);
 	}
 	return arg;
@@ -293,8 +292,8 @@ static void getifaddrs_shows_the_portspace_and_nothing_else(void **state)
 			strcat(text, "packet ");
 			continue;
 		}
-		assert_int_equal(getnameinfo(i->ifa_addr, len, host, sizeof(host), NULL, 0,
-					 NI_NUMERICHOST),
+		assert_int_equal(
+			getnameinfo(i->ifa_addr, len, host, sizeof(host), NULL, 0, NI_NUMERICHOST),
 			0);
 		strcat(strcat(text, host), "/");
 		assert_int_equal(getnameinfo(i->ifa_netmask, len, host, sizeof(host), NULL, 0,
@@ -303,10 +302,10 @@ static void getifaddrs_shows_the_portspace_and_nothing_else(void **state)
 		strcat(strcat(text, host), " ");
 	}
 	freeifaddrs(list);
-	assert_string_equal(text,
-		"lo=packet link1=packet lo=127.0.0.1/255.0.0.0 "
-		"link1=10.0.0.1/255.255.255.0 "
-		"lo=::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff link1=fd00::1/ffff:ffff:ffff:ffff:: ");
+	assert_string_equal(text, "lo=packet link1=packet lo=127.0.0.1/255.0.0.0 "
+				  "link1=10.0.0.1/255.255.255.0 "
+				  "lo=::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+				  "link1=fd00::1/ffff:ffff:ffff:ffff:: ");
 }
 
 static void interface_ioctls_on_any_socket(void **state)

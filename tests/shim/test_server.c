@@ -241,8 +241,8 @@ static void a_connection_without_a_genuine_name_is_dropped(void **state)
 	} sun = {AF_UNIX, ""};
 
 	(void)state;
-	snprintf(sun.path, sizeof(sun.path), "%s/tcp.7f000001.%d",
-		getenv("PERSONA_PORTSPACE_DIR"), port);
+	snprintf(sun.path, sizeof(sun.path), "%s/tcp.7f000001.%d", getenv("PERSONA_PORTSPACE_DIR"),
+		port);
 	assert_int_equal(connect(raw, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	c = connected("127.0.0.1", port);
 	a = accept(s, NULL, NULL); /* the second one */
@@ -353,7 +353,9 @@ static void r5_descriptors_passed_over_af_unix_keep_state(void **state)
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {0};
 	struct iovec iov = {"x", 1};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes)};
 	int pair[2], fd = connected(GOOD, ECHO), got;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
@@ -394,6 +396,25 @@ static void r6_vfork_child_changes_nothing_in_the_parent(void **state)
 	assert_int_equal(status, 0);
 	assert_echo(fd, fd);
 	close(fd);
+}
+
+static void a_direct_connect_needs_no_second_descriptor(void **state)
+{
+	int port, s = server("127.0.0.1", &port), c = tcp(AF_INET, 0), a;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) { /* no lease yet, and no descriptor to ask for one with */
+		while (dup(0) >= 0)
+			;
+		_exit(dial(c, "127.0.0.1", port));
+	}
+	assert_int_equal(reap(pid), 0);
+	a = accept(s, NULL, NULL);
+	assert_true(a >= 0);
+	close(a);
+	close(c);
+	close(s);
 }
 
 static volatile int stop;
@@ -506,6 +527,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(r5_duplicates_keep_state),
 		cmocka_unit_test(r5_a_childs_close_leaves_the_parents_socket_alone),
 		cmocka_unit_test(r5_descriptors_passed_over_af_unix_keep_state),
+		cmocka_unit_test(a_direct_connect_needs_no_second_descriptor),
 		cmocka_unit_test(r6_vfork_child_changes_nothing_in_the_parent),
 		cmocka_unit_test(r7_fork_from_a_threaded_program_does_not_deadlock),
 		cmocka_unit_test(a_forked_child_takes_its_own_ports),
