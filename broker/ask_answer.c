@@ -75,16 +75,19 @@ static int answer_listen(struct core *core, struct portspace *ps, pid_t pid,
 {
 	char file[SOCKNAME_FILE_MAX];
 	struct porttab_request r;
-	int err = check_bind(ps, pid, req, &r);
+	int err = check_bind(ps, pid, req, &r), listen;
 
 	if (err < 0)
 		return err;
 	pthread_mutex_lock(&core->lock);
-	err = porttab_listen(ps->porttab, &r, &rep->port, file);
+	listen = porttab_listen(ps->porttab, &r, &rep->port, file);
 	pthread_mutex_unlock(&core->lock);
-	if (err == 0)
-		err = full_path(ps, file, rep->path);
-	if (err == 0)
+	if (listen < 0)
+		return listen;
+	err = full_path(ps, file, rep->path);
+	/* Processes that share a socket may listen at the same time: the second one's question must
+	 * not take away what the first one has bound and not yet made listen. */
+	if (err == 0 && listen == 0)
 		clear_path(rep->path);
 	return err;
 }

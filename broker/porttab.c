@@ -215,7 +215,7 @@ int porttab_listen(struct porttab *tab, const struct porttab_request *req, uint1
 	char file[SOCKNAME_FILE_MAX])
 {
 	struct entry *entry;
-	bool bound_here = false;
+	bool bound_here = false, again;
 	int r = 0;
 
 	if (req->proto == IPPROTO_UDP)
@@ -229,7 +229,8 @@ int porttab_listen(struct porttab *tab, const struct porttab_request *req, uint1
 		r = bind_new(tab, req, &entry);
 		bound_here = !r;
 	}
-	if (!r && !entry->listening)
+	again = !r && entry->listening;
+	if (!r && !again)
 		r = start_listening(tab, entry, req->flags);
 	if (r) {
 		if (bound_here)
@@ -240,7 +241,7 @@ int porttab_listen(struct porttab *tab, const struct porttab_request *req, uint1
 	porttab_entry_set_pid(tab, entry, req->pid);
 	*portp = entry->local.port;
 	porttab_entry_file(entry, file);
-	return 0;
+	return again;
 }
 
 /* How well the entry fits the destination: 0 not at all, 3 exactly. */

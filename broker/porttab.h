@@ -99,8 +99,9 @@ int porttab_bind(struct porttab *tab, const struct porttab_request *req, uint16_
  * lost with the broker). SO_REUSEADDR and SO_REUSEPORT may have been set after bind: req->flags are
  * added. `file` gets the name the socket is to be bound to: the well-known one, or one with a
  * member number when SO_REUSEPORT is set. Nobody else owns that name, so the caller may unlink what
- * an earlier owner left there. Listening again gives the same answer.
- * 0; -EADDRINUSE when another one listens; -EOPNOTSUPP for UDP; and what porttab_bind() returns. */
+ * an earlier owner left there; but not when 1 is returned: the socket itself may be there.
+ * 0; 1 when the socket was listening before (same name and port); -EADDRINUSE when another one
+ * listens; -EOPNOTSUPP for UDP; and what porttab_bind() returns. */
 int porttab_listen(struct porttab *tab, const struct porttab_request *req, uint16_t *portp,
 	char file[SOCKNAME_FILE_MAX]);
 

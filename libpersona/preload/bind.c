@@ -148,6 +148,17 @@ HOOK int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 }
 
 /* Gives the socket the file name that the port table says. */
+enum { BIND_SHARED_TRIES = 100 };
+
+static bool has_name(int fd)
+{
+	struct sockaddr_un sun;
+	socklen_t len = sizeof(sun);
+
+	return SYS(SYS_getsockname, fd, &sun, &len) == 0 &&
+	       len > (socklen_t)offsetof(struct sockaddr_un, sun_path);
+}
+
 static int bind_path(int fd, const char *path)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -157,10 +168,13 @@ static int bind_path(int fd, const char *path)
 		return -ENAMETOOLONG;
 	memcpy(sun.sun_path, path, strlen(path) + 1);
 	r = SYS(SYS_bind, fd, &sun, sizeof(sun));
-	if (r == -EADDRINUSE) {
-		/* The table gave the address to this socket: the file is a dead one's. */
-		SYS(SYS_unlinkat, AT_FDCWD, path, 0);
-		r = SYS(SYS_bind, fd, &sun, sizeof(sun));
+	/* The broker cleared the path, so it is our own socket that is there: another process that
+	 * shares it was faster. The kernel makes the file a moment before the socket has the name.
+	 */
+	for (int i = 0; r == -EADDRINUSE && i < BIND_SHARED_TRIES; i++) {
+		if (has_name(fd))
+			return 0;
+		SYS(SYS_sched_yield);
 	}
 	if (r < 0)
 		return (int)r;
@@ -182,7 +196,8 @@ static int become_listener(int fd, struct tag *tag)
 	r = ask_port(ASK_LISTEN, fd, tag, &local, &rep);
 	if (r == 0)
 		r = bind_path(fd, rep.path);
-	if (r < 0)
+	/* EINVAL: it has a name already. Another process that shares it was faster. */
+	if (r < 0 && r != -EINVAL)
 		return r;
 	tag->port = rep.port;
 	tag->phase = TAG_LISTENING;

@@ -265,7 +265,7 @@ static void test_listening_moves_the_charge(void **state)
 	struct porttab_request r = req(TCP, "0.0.0.0", 80, 0, 1);
 	struct endpoint dst = {addr_loopback4, 80};
 	struct porttab_entry entry;
-	char file[SOCKNAME_FILE_MAX];
+	char file[SOCKNAME_FILE_MAX], again[SOCKNAME_FILE_MAX];
 	uint16_t port;
 
 	(void)state;
@@ -276,6 +276,10 @@ static void test_listening_moves_the_charge(void **state)
 	assert_int_equal(entry.pid, 2);
 	assert_true(entry.listening);
 	assert_string_equal(entry.file, file);
+	/* Again, also by the other process that has the socket: nothing is to be unlinked. */
+	r.pid = 1;
+	assert_int_equal(porttab_listen(w.tab, &r, &port, again), 1);
+	assert_string_equal(again, file);
 }
 
 /* --- lookup --- */
