@@ -14,7 +14,8 @@
  * half received, or while output is waiting for the kernel.
  *
  * Reentrancy: any event may call any carrier function, carrier_close() too; the struct stays valid
- * until the event returns. */
+ * until the event returns. No function but carrier_check() causes an event before it returns: what
+ * was received meanwhile, and a failed write, come up in the next turn of the loop. */
 #ifndef PERSONA_BROKER_CARRIER_H
 #define PERSONA_BROKER_CARRIER_H
 
@@ -78,9 +79,10 @@ struct carrier {
 	struct link *link;	     /* reference; NULL while a responder does not know the peer */
 	void *user;		     /* the stream's, while BUSY */
 	struct carrier *prev, *next; /* for the list its owner keeps it in */
-	struct carrier_hello *hello; /* during the handshake */
-	struct chunk *rbuf;	     /* unparsed input */
-	struct chunk *wbuf;	     /* waiting output */
+	struct carrier *sched_prev, *sched_next; /* worker's list of scheduled ones */
+	struct carrier_hello *hello;		 /* during the handshake */
+	struct chunk *rbuf;			 /* unparsed input */
+	struct chunk *wbuf;			 /* waiting output */
 	struct aead_key tx, rx;
 	uint64_t born_ms;     /* loop time of the end of the handshake, before it of the start */
 	uint64_t tx_bytes;    /* since the last rekey */
@@ -96,6 +98,11 @@ struct carrier {
 	bool listed : 1;   /* in one of the pool's lists */
 	bool taken : 1;	   /* counted as handed out by its pool */
 	bool fin_sent : 1; /* on the stream that is open */
+	bool scheduled : 1;
+	bool unsure : 1;  /* something was sent that may not be acknowledged yet */
+	bool patient : 1; /* the kernel does not limit how long the peer's window stays closed */
+	uint8_t error;	  /* positive errno of a failed write, to be reported */
+	uint8_t stuck;	  /* ticks without acknowledgment */
 	uint16_t reverse_tag;
 	uint32_t stream_no; /* of the stream that is open, or was last; counts OPENs */
 };
@@ -138,6 +145,10 @@ void carrier_release(struct carrier *c);
 bool carrier_blocked(const struct carrier *c); /* output is waiting */
 void carrier_pause(struct carrier *c);	       /* stop reading and delivering */
 void carrier_resume(struct carrier *c);
+/* Once a second while a stream is open: is the path alive? False: it was lost, and reported. */
+bool carrier_check(struct carrier *c);
+/* Those that something was left to do for; from the loop. */
+void carrier_run_scheduled(struct worker *w);
 /* Ends it without an event. */
 void carrier_close(struct carrier *c);
 

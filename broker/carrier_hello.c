@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "pool.h"
 #include "worker_priv.h"
 
 struct carrier_hello {
@@ -141,7 +142,8 @@ static int respond(struct carrier *c, struct portspace *ps)
 		return -EALREADY;
 	}
 	c->link = link; /* the carrier owns the reference */
-	if (atomic_load(&link->stats.carriers) >= ps->streams_max)
+	if (atomic_load(&link->stats.carriers) >= ps->streams_max ||
+		atomic_load(&link->stats.carriers_idle) >= POOL_PASSIVE_MAX)
 		return -EUSERS;
 	ratelimit_refund(c->worker->ratelimit, &hello->peer.addr);
 	cipher = aead_choose(hello->hs.hello.ciphers & aead_supported());

@@ -12,14 +12,15 @@
 enum {
 	CHUNK_RECORDS = 4,			 /* full records that fit */
 	CHUNK_SIZE = CHUNK_RECORDS * RECORD_MAX, /* bytes */
-	CHUNK_KEEP = 16				 /* free chunks a pool keeps */
+	CHUNK_SLACK = 4096, /* for control records behind a full chunk that waits */
+	CHUNK_KEEP = 16	    /* free chunks a pool keeps */
 };
 
 struct chunk {
 	struct chunk *next; /* in the free list */
 	size_t off;	    /* first used byte */
 	size_t len;	    /* used bytes from off */
-	uint8_t data[CHUNK_SIZE];
+	uint8_t data[CHUNK_SIZE + CHUNK_SLACK];
 };
 
 struct chunk_pool {

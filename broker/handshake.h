@@ -82,7 +82,7 @@ void handshake_timestamp(uint64_t realtime_ns, uint8_t out[HANDSHAKE_TIMESTAMP])
 /* Refuses replayed initiations of one peer: remembers the newest timestamps it accepted; what is
  * older than all of them when the memory is full counts as replayed. Concurrent dials may arrive
  * out of order, so one maximum (as in WireGuard) would refuse honest ones. */
-enum { HANDSHAKE_REPLAY = 64 };
+enum { HANDSHAKE_REPLAY = 256 };
 struct handshake_replay {
 	uint16_t n;
 	uint8_t seen[HANDSHAKE_REPLAY][HANDSHAKE_TIMESTAMP]; /* sorted, oldest first */

@@ -108,9 +108,16 @@ static void established(struct stream *s)
 		stream_reset(s);
 		return;
 	}
-	for (int i = 0; i < 2; i++)
-		if (s->end[i].app)
-			app_resume(s->end[i].app);
+	/* Control records of before may still wait; then what drains them lets data flow. */
+	for (int i = 0; i < 2; i++) {
+		struct end *from = &s->end[i], *to = &s->end[!i];
+		bool blocked = to->carrier && carrier_blocked(to->carrier);
+
+		if (from->app && !blocked)
+			app_resume(from->app);
+		if (from->carrier && blocked)
+			carrier_pause(from->carrier);
+	}
 }
 
 /* ---- towards a server of this host ---- */
@@ -262,7 +269,7 @@ void opening_from_carrier(struct carrier *c, const struct record_open_msg *msg)
 	}
 	c->user = s;
 	s->end[0].carrier = c;
-	s->opening->hops = msg->hops;
+	s->opening->hops = msg->hops < STREAM_HOPS ? msg->hops : STREAM_HOPS;
 	route(s, c->link);
 }
 

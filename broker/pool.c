@@ -18,6 +18,10 @@ struct pool {
 	struct carrier *dialing;
 	struct pool_wait *waiting; /* oldest first */
 	unsigned nidle, ndialing, nwaiting;
+	unsigned nforward;   /* of the dialing: those that our own streams wait for */
+	unsigned nreverse;   /* keyed idle ones that we dialed because the peer asked */
+	unsigned want_left;  /* dials that the peer may still ask for before the next tick */
+	unsigned asked;	     /* carriers that we asked the peer for and did not get yet */
 	unsigned busy, peak; /* handed out now, and the most lately */
 	uint64_t retry_ms;   /* loop time of the next dial after a failure */
 	uint64_t failed_ms;  /* loop time of the last failure, 0 none */
@@ -42,11 +46,15 @@ static struct pool *pool_get(struct worker *w, struct link *link)
 
 	if (pool)
 		return pool;
+	/* Nothing would ever end a pool that is made after the link's end. */
+	if (atomic_load(&link->removed))
+		return NULL;
 	pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return NULL;
 	pool->link = link_ref(link);
 	pool->worker = w;
+	pool->want_left = POOL_WANT_RATE;
 	HASH_ADD_PTR(w->pools, link, pool);
 	return pool;
 }
@@ -67,11 +75,16 @@ static void fail_all(struct pool *pool, int err)
 		finish_wait(pool->waiting, NULL, err);
 }
 
-static void take_idle(struct pool *pool, struct carrier *c)
+static void leave_idle(struct pool *pool, struct carrier *c)
 {
 	DL_DELETE(pool->idle, c);
 	c->listed = false;
 	pool->nidle--;
+}
+
+static void take_idle(struct pool *pool, struct carrier *c)
+{
+	leave_idle(pool, c);
 	c->taken = true;
 	pool->busy++;
 	if (pool->busy > pool->peak)
@@ -101,12 +114,12 @@ static void want_here(struct worker *w, void *arg)
 
 	DL_FOREACH(w->passive, c)
 	{
-		if (c->link == want->link)
+		if (c->link == want->link && !c->error)
 			break;
 	}
-	if (c) {
+	if (c && !w->stopping) {
 		(void)carrier_send_want(c, want->tag, want->count);
-	} else if (++want->hops < w->all->n) {
+	} else if (!w->stopping && ++want->hops < w->all->n) {
 		struct worker *next = &w->all->worker[(w->index + 1) % w->all->n];
 
 		if (worker_post(next, want_here, want) == 0)
@@ -121,7 +134,9 @@ static void ask_peer(struct pool *pool)
 	struct want *want;
 	uint64_t now = worker_now_ms(pool->worker);
 
-	if (pool->want_ms && now - pool->want_ms < 100)
+	if (now - pool->want_ms >= POOL_WANT_MS)
+		pool->asked = 0; /* what did not come by now will not */
+	if (pool->asked >= pool->nwaiting)
 		return;
 	want = calloc(1, sizeof(*want));
 	if (!want)
@@ -129,7 +144,10 @@ static void ask_peer(struct pool *pool)
 	pool->want_ms = now;
 	want->link = link_ref(pool->link);
 	want->tag = (uint16_t)pool->worker->index;
-	want->count = (uint16_t)(pool->nwaiting < POOL_WANT_MAX ? pool->nwaiting : POOL_WANT_MAX);
+	want->count = (uint16_t)(pool->nwaiting - pool->asked);
+	if (want->count > POOL_WANT_MAX)
+		want->count = POOL_WANT_MAX;
+	pool->asked += want->count;
 	want_here(pool->worker, want);
 }
 
@@ -145,7 +163,7 @@ static void dial_failed(struct pool *pool, int err)
 	if (atomic_exchange(&pool->link->stats.error, err) != err)
 		log_info("link %s of %s is down: %s", pool->link->name,
 			pool->link->portspace->info.name, strerror(err));
-	if (pool->ndialing == 0)
+	if (pool->nforward == 0)
 		fail_all(pool, EHOSTUNREACH);
 }
 
@@ -165,13 +183,15 @@ static int dial_one(struct pool *pool, enum handshake_role role, uint16_t tag)
 	c->listed = true;
 	DL_APPEND(pool->dialing, c);
 	pool->ndialing++;
+	if (c->opener)
+		pool->nforward++;
 	return 0;
 }
 
 /* As many dials as there are waiters and no dial for. */
 static void dial(struct pool *pool)
 {
-	while (pool->ndialing < pool->nwaiting && pool->ndialing < POOL_DIALING_MAX) {
+	while (pool->nforward < pool->nwaiting && pool->nforward < POOL_DIALING_MAX) {
 		int r = dial_one(pool, HANDSHAKE_FORWARD, 0);
 
 		if (r == -EDESTADDRREQ) {
@@ -193,7 +213,7 @@ void pool_request(struct worker *w, struct link *link, struct pool_wait *wait)
 
 	wait->pool = NULL;
 	if (!pool || atomic_load(&link->removed)) {
-		wait->ready(wait, NULL, pool ? ENETUNREACH : ENOBUFS);
+		wait->ready(wait, NULL, atomic_load(&link->removed) ? ENETUNREACH : ENOBUFS);
 		return;
 	}
 	c = pool->idle;
@@ -204,7 +224,7 @@ void pool_request(struct worker *w, struct link *link, struct pool_wait *wait)
 	}
 	/* After a dial that timed out, the next ones need not wait as long; one that was refused is
 	 * cheap to try again, and the peer may have learned of us since. */
-	if (pool->failed_ms && now - pool->failed_ms < POOL_FAIL_FAST_MS && !pool->ndialing &&
+	if (pool->failed_ms && now - pool->failed_ms < POOL_FAIL_FAST_MS && !pool->nforward &&
 		atomic_load(&link->stats.error) == ETIMEDOUT) {
 		wait->ready(wait, NULL, EHOSTUNREACH);
 		return;
@@ -235,6 +255,8 @@ static bool leave_dialing(struct pool *pool, struct carrier *c)
 	DL_DELETE(pool->dialing, c);
 	c->listed = false;
 	pool->ndialing--;
+	if (c->opener)
+		pool->nforward--;
 	return true;
 }
 
@@ -252,17 +274,23 @@ void pool_keyed(struct carrier *c)
 {
 	struct pool *pool = pool_get(c->worker, c->link);
 
+	if (pool && c->initiator && c->listed)
+		leave_dialing(pool, c);
 	if (!pool || atomic_load(&c->link->removed)) {
+		if (pool)
+			give_back(pool, c);
 		carrier_close(c);
 		return;
 	}
-	if (c->initiator && c->listed)
-		leave_dialing(pool, c);
+	if (c->opener && !c->initiator && !c->taken && pool->asked > 0)
+		pool->asked--; /* a new one */
 	give_back(pool, c);
 	works(pool);
 	if (!c->opener) {
 		DL_APPEND(c->worker->passive, c);
 		c->listed = true;
+		if (c->initiator)
+			pool->nreverse++;
 		return;
 	}
 	DL_PREPEND(pool->idle, c);
@@ -276,9 +304,15 @@ void pool_keyed(struct carrier *c)
 
 void pool_passive_busy(struct carrier *c)
 {
-	if (c->listed)
-		DL_DELETE(c->worker->passive, c);
+	struct pool *pool;
+
+	if (!c->listed)
+		return;
+	DL_DELETE(c->worker->passive, c);
 	c->listed = false;
+	pool = c->initiator ? pool_find(c->worker, c->link) : NULL;
+	if (pool)
+		pool->nreverse--;
 }
 
 void pool_lost(struct carrier *c, int err)
@@ -294,7 +328,7 @@ void pool_lost(struct carrier *c, int err)
 		pool_passive_busy(c);
 	} else {
 		if (c->listed)
-			take_idle(pool, c);
+			leave_idle(pool, c);
 		give_back(pool, c);
 	}
 }
@@ -307,17 +341,19 @@ void pool_want(struct worker *w, struct link *link, uint16_t tag, uint16_t count
 		return;
 	if (count > POOL_WANT_MAX)
 		count = POOL_WANT_MAX;
-	while (count-- > 0 && pool->ndialing < POOL_DIALING_MAX)
+	while (count-- > 0 && pool->ndialing - pool->nforward < POOL_DIALING_MAX &&
+		pool->nreverse < POOL_REVERSE_MAX && pool->want_left > 0) {
+		pool->want_left--;
 		if (dial_one(pool, HANDSHAKE_REVERSE, tag) < 0)
 			return;
+	}
 }
 
 /* ---- once a second ---- */
 
 static void close_idle(struct pool *pool, struct carrier *c)
 {
-	take_idle(pool, c);
-	give_back(pool, c);
+	leave_idle(pool, c);
 	carrier_close(c);
 }
 
@@ -369,9 +405,10 @@ void pool_tick(struct worker *w)
 
 	HASH_ITER(hh, w->pools, pool, tmp)
 	{
+		pool->want_left = POOL_WANT_RATE;
 		expire(pool, now);
 		trim(pool, now);
-		if (pool->waiting && pool->ndialing == 0)
+		if (pool->waiting && pool->nforward == 0)
 			dial(pool);
 		if (w->index == 0 && pool->nidle + pool->busy + pool->ndialing == 0 &&
 			now >= pool->retry_ms) {
@@ -419,6 +456,11 @@ void pool_link_changed(struct worker *w, struct link *link)
 			DL_DELETE(w->passive, c);
 			carrier_close(c);
 		}
+	}
+	DL_FOREACH_SAFE(w->draining, c, tmp)
+	{
+		if (c->link == link)
+			carrier_close(c);
 	}
 	if (pool)
 		pool_free(pool);

@@ -20,7 +20,11 @@ enum {
 	POOL_BACKOFF_MAX_MS = 8000,
 	POOL_CARRIER_AGE_MS = 600000, /* idle ones older than this are replaced: fresh keys */
 	POOL_DRAIN_MS = 30000,
-	POOL_WANT_MAX = 16 /* reverse carriers that one WANT may ask for */
+	POOL_WANT_MS = 500,	 /* carriers that were asked for come within, or not at all */
+	POOL_WANT_RATE = 256,	 /* dials for each worker and second that a peer may ask for */
+	POOL_REVERSE_MAX = 1024, /* idle carriers of its asking that a worker keeps */
+	POOL_PASSIVE_MAX = 4096, /* idle carriers of a link, all together, before we refuse more */
+	POOL_WANT_MAX = 16	 /* reverse carriers that one WANT may ask for */
 };
 
 struct pool_wait {

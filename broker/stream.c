@@ -60,7 +60,7 @@ void stream_drop_end(struct stream *s, int side, bool tell)
 		struct app *app = end->app;
 
 		end->app = NULL;
-		app_close(app);
+		app_refuse(app, ECONNRESET); /* at the gate it needs an errno */
 	}
 	if (end->carrier) {
 		struct carrier *c = end->carrier;
@@ -316,6 +316,15 @@ const struct app_events stream_app_events = {
 
 /* ---- housekeeping ---- */
 
+/* False: the stream is gone. */
+static bool check_carriers(struct stream *s)
+{
+	for (int i = 0; i < 2; i++)
+		if (s->end[i].carrier && !carrier_check(s->end[i].carrier))
+			return false;
+	return true;
+}
+
 /* An application that shut down writing and then closed shows nothing to poll for any more. */
 static bool abandoned(const struct stream *s)
 {
@@ -333,6 +342,8 @@ void stream_tick(struct worker *w)
 	opening_tick(w);
 	DL_FOREACH_SAFE(w->streams, s, tmp)
 	{
+		if (!s->opening && !check_carriers(s))
+			continue;
 		if (s->opening || s->end[0].in_done == s->end[1].in_done) {
 			s->half_ms = 0;
 			continue;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,17 +91,22 @@ void worker_unauth_remove(struct carrier *c)
 	c->worker->nunauth--;
 }
 
+static void drop_moved(struct carrier_moved *moved)
+{
+	close(moved->fd);
+	link_unref(moved->link);
+	sodium_memzero(moved, sizeof(*moved));
+}
+
 static void adopt(struct worker *w, void *arg)
 {
 	struct carrier_moved *moved = arg;
 	struct carrier *c;
 
-	if (w->stopping) {
-		close(moved->fd);
-		link_unref(moved->link);
-	} else if (carrier_adopt(w, moved, &c) == 0) {
+	if (w->stopping)
+		drop_moved(moved);
+	else if (carrier_adopt(w, moved, &c) == 0)
 		pool_keyed(c);
-	}
 	free(moved);
 }
 
@@ -118,8 +124,7 @@ static bool move_home(struct carrier *c)
 		return false;
 	carrier_move(c, moved);
 	if (worker_post(home, adopt, moved) < 0) {
-		close(moved->fd);
-		link_unref(moved->link);
+		drop_moved(moved);
 		free(moved);
 	}
 	return true;
@@ -147,6 +152,16 @@ void worker_carrier_closing(struct carrier *c)
 
 /* ---- listeners ---- */
 
+/* Without descriptors or memory the connection stays in the backlog, and the listener readable:
+ * leave it alone for a while instead of spinning. */
+static void listener_failed(struct worker_listener *l, int err)
+{
+	if (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOBUFS)
+		return;
+	uv_poll_stop(&l->poll);
+	l->stopped = true;
+}
+
 static void on_local(uv_poll_t *poll, int status, int events)
 {
 	struct worker *w = poll->data;
@@ -156,8 +171,10 @@ static void on_local(uv_poll_t *poll, int status, int events)
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		int fd = accept4(w->local.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd < 0) {
+			listener_failed(&w->local, errno);
 			return;
+		}
 		stream_accept(w, fd);
 	}
 }
@@ -172,10 +189,12 @@ static void on_underlay(uv_poll_t *poll, int status, int events)
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		struct endpoint peer;
 		struct carrier *c;
-		int fd;
+		int fd, r = w->netspace->ops->accept(w->netspace, listener->fd, &peer, &fd);
 
-		if (w->netspace->ops->accept(w->netspace, listener->fd, &peer, &fd) < 0)
+		if (r < 0) {
+			listener_failed(listener, -r);
 			return;
+		}
 		/* Who floods us with connections only pushes out other unfinished ones. */
 		if (w->nunauth >= WORKER_UNAUTH_MAX) {
 			c = w->unauth;
@@ -199,6 +218,12 @@ static int listener_start(
 	return uv_poll_start(&l->poll, UV_READABLE, on_readable);
 }
 
+static void listener_resume(struct worker_listener *l, uv_poll_cb on_readable)
+{
+	if (l->stopped && uv_poll_start(&l->poll, UV_READABLE, on_readable) == 0)
+		l->stopped = false;
+}
+
 /* ---- timers ---- */
 
 static void on_tick(uv_timer_t *timer)
@@ -220,6 +245,14 @@ static void on_tick(uv_timer_t *timer)
 	}
 	stream_tick(w);
 	pool_tick(w);
+	listener_resume(&w->local, on_local);
+	for (size_t i = 0; i < w->nunderlay; i++)
+		listener_resume(&w->underlay[i], on_underlay);
+}
+
+void worker_on_soon(uv_idle_t *idle)
+{
+	carrier_run_scheduled(idle->data);
 }
 
 void worker_on_retry(uv_timer_t *timer)
@@ -328,7 +361,8 @@ static int worker_init(struct worker *w, const struct workers_config *config)
 		return r;
 	uv_timer_init(&w->loop, &w->tick);
 	uv_timer_init(&w->loop, &w->retry);
-	w->tick.data = w->retry.data = w->wake.data = w;
+	uv_idle_init(&w->loop, &w->soon);
+	w->tick.data = w->retry.data = w->soon.data = w->wake.data = w;
 	uv_timer_start(&w->tick, on_tick, WORKER_TICK_MS, WORKER_TICK_MS);
 	return worker_listen(w, config);
 }

@@ -28,6 +28,7 @@ struct worker_msg;
 struct worker_listener {
 	uv_poll_t poll;
 	int fd;
+	bool stopped; /* no descriptors or memory: until the next tick */
 };
 
 struct worker {
@@ -38,6 +39,7 @@ struct worker {
 	uv_loop_t loop;
 	uv_async_t wake;
 	uv_timer_t tick;	      /* once a second: deadlines, pools */
+	uv_idle_t soon;		      /* while a carrier is scheduled */
 	uv_timer_t retry;	      /* while a stream waits for a busy server */
 	struct worker_listener local; /* stream.N */
 	struct worker_listener *underlay;
@@ -50,9 +52,10 @@ struct worker {
 	struct pool *pools;	/* by link (uthash) */
 	struct carrier *unauth; /* before the end of the handshake, oldest first */
 	size_t nunauth;
-	struct carrier *passive;  /* keyed, idle, the peer opens */
-	struct carrier *draining; /* after a reset, until the peer has answered */
-	struct app *waiting;	  /* clients whose request is not here yet, oldest first */
+	struct carrier *passive;   /* keyed, idle, the peer opens */
+	struct carrier *scheduled; /* carrier_schedule() */
+	struct carrier *draining;  /* after a reset, until the peer has answered */
+	struct app *waiting;	   /* clients whose request is not here yet, oldest first */
 	unsigned nwaiting;
 	struct stream *streams;	 /* all */
 	struct stream *retrying; /* waiting for a server's backlog */
@@ -80,6 +83,7 @@ void worker_carrier_want(struct carrier *c, uint16_t tag, uint16_t count);
 void worker_carrier_closing(struct carrier *c);
 void worker_unauth_remove(struct carrier *c); /* harmless when it is not in the list */
 void worker_on_retry(uv_timer_t *timer);
+void worker_on_soon(uv_idle_t *idle);
 
 static inline uint64_t worker_now_ms(const struct worker *w)
 {

@@ -89,8 +89,9 @@ int ask_decode_reply(const void *buf, size_t len, struct ask_reply *repp);
  * unread: with SO_SNDBUF at its minimum that keeps the socket unwritable (the gate). To accept, it
  * sets the tag to TAG_CONNECTED, restores SO_SNDBUF and reads the pad; to refuse, it sets the tag
  * to TAG_FAILED with the errno and closes with the pad unread, which the kernel turns into
- * EPOLLERR and EPOLLHUP at the client. */
-enum { CONNREQ_LEN = 64, CONNREQ_PAD = 4032 };
+ * EPOLLERR and EPOLLHUP at the client. Both together stay under half of the minimal send buffer, so
+ * that the kernel queues them as one piece: never a part of the pad is missing. */
+enum { CONNREQ_LEN = 64, CONNREQ_PAD = 1024 };
 
 struct connreq {
 	uint8_t proto;	 /* IPPROTO_TCP */

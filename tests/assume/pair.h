@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { REQUEST_LEN = 64, REQUEST_PAD = 4032 };
+enum { REQUEST_LEN = 64, REQUEST_PAD = 1024 };
 
 /* A listening socket on a fresh path below $TMPDIR or /tmp; pair_unlisten() removes it. */
 int pair_listen(void);

@@ -177,11 +177,13 @@ static int do_listen(struct fixture *f, const struct ask_request *req, struct as
 	struct sockname_listen l = {.member = -1};
 	char file[SOCKNAME_FILE_MAX];
 	struct port *p = NULL;
+	bool again;
 	int r;
 
 	for (size_t i = 0; i < f->nports; i++)
 		if (f->ports[i].inode == req->inode)
 			p = &f->ports[i];
+	again = p && p->listening;
 	if (!p) {
 		r = do_bind(f, req, &p);
 		if (r)
@@ -200,6 +202,8 @@ static int do_listen(struct fixture *f, const struct ask_request *req, struct as
 	snprintf(p->path, sizeof(p->path), "%s/%s", f->dir, sockname_file(&l, file));
 	rep->port = p->local.port;
 	memcpy(rep->path, p->path, sizeof(rep->path));
+	if (!again)
+		unlink(p->path); /* an earlier owner's */
 	return 0;
 }
 

@@ -224,6 +224,115 @@ static void test_connections_of_a_process_are_bounded(void **state)
 	cli_close(more);
 }
 
+enum { CROWD_PROCESSES = 5, CROWD_EACH = 60 };
+_Static_assert(CROWD_PROCESSES *CROWD_EACH > CONTROL_CLIENTS_MAX, "enough to fill every place");
+_Static_assert(CROWD_EACH < CONTROL_PID_MAX, "no process is turned away");
+
+static int visit(const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(sun.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
+		_exit(1);
+	return fd;
+}
+
+/* Silent connections, then one that asks; the answer says that the broker has seen them all. */
+static void crowd_in(const char *path, int told)
+{
+	int fd = -1;
+	char c;
+
+	for (int i = 0; i < CROWD_EACH; i++)
+		fd = visit(path);
+	dprintf(fd, "{\"version\":1,\"op\":\"ping\"}\n");
+	if (read(fd, &c, 1) != 1 || write(told, "x", 1) != 1)
+		_exit(1);
+	pause();
+}
+
+/* A member of "work", and its children. */
+static pid_t crowd_start(struct bench *b, int *toldp)
+{
+	int told[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		int fd = visit(b->path);
+
+		setpgid(0, 0);
+		dprintf(fd, "{\"version\":1,\"op\":\"enter\",\"seal\":\"shim\"," WORK "}\n");
+		if (read(fd, &c, 1) != 1)
+			_exit(1);
+		for (int i = 0; i < CROWD_PROCESSES; i++)
+			if (fork() == 0)
+				crowd_in(b->path, told[1]);
+		pause();
+	}
+	setpgid(pid, pid);
+	close(told[1]);
+	*toldp = told[0];
+	return pid;
+}
+
+static void test_members_do_not_crowd_others_out(void **state)
+{
+	struct bench *b = *state;
+	struct cli *early = cli_open(b);
+	int told;
+	pid_t pid;
+	char c;
+
+	make_portspace(b->f, "work", "10.0.0.1");
+	expect_ok(early, "ping", "");
+	pid = crowd_start(b, &told);
+	for (int i = 0; i < CROWD_PROCESSES; i++) {
+		run_until_readable(b, told);
+		assert_int_equal(read(told, &c, 1), 1);
+	}
+	assert_int_equal(b->f->core->ninits, 1);
+	expect_ok(early, "ping", "");
+	kill(-pid, SIGKILL);
+	reap(pid);
+	close(told);
+	cli_close(early);
+}
+
+/* A descriptor whose last close would block must not become the broker's. */
+static void test_descriptors_are_refused(void **state)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)),
+			     .cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS}};
+	struct iovec iov = {(char[]){"x"}, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes)};
+	struct cli *c = cli_open(*state);
+	int on;
+	socklen_t len = sizeof(on);
+
+	memcpy(CMSG_DATA(&control.align), &c->fd, sizeof(int));
+	if (getsockopt(c->fd, SOL_SOCKET, 83 /* SO_PASSRIGHTS */, &on, &len) < 0) {
+		print_message("this kernel has no SO_PASSRIGHTS\n");
+		cli_close(c);
+		skip();
+	}
+	assert_int_equal(sendmsg(c->fd, &msg, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPERM);
+	expect_ok(c, "ping", "");
+	cli_close(c);
+}
+
 static void test_writers_take_turns_and_may_vanish(void **state)
 {
 	struct bench *b = *state;
@@ -283,6 +392,8 @@ int main(void)
 		T(test_reader_that_lags_gets_every_reply),
 		T(test_init_that_dies_leaves_though_its_connection_lives),
 		T(test_connections_of_a_process_are_bounded),
+		T(test_members_do_not_crowd_others_out),
+		T(test_descriptors_are_refused),
 		T(test_writers_take_turns_and_may_vanish),
 		T(test_stalled_clients_are_dropped),
 	};

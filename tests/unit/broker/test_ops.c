@@ -183,8 +183,11 @@ static void test_no_new_privs_manages_nothing(void **state)
 
 	child_expects(b, CHILD_NO_NEW_PRIVS, lines, sealed, 5);
 	assert_int_equal(core_count(b->f->core), 0);
-	b->ops.no_new_privs = true; /* a broker that was sealed itself can serve nobody else */
+	b->ops.no_new_privs = true; /* such a broker can serve nobody else */
+	b->ops.filters = peer_seccomp_filters(getpid());
 	child_expects(b, CHILD_NO_NEW_PRIVS, lines, all_sealed, 5);
+	/* ... but for whoever has a seal on top of what the broker has. */
+	child_expects(b, CHILD_NO_NEW_PRIVS | CHILD_FILTER, lines, sealed, 5);
 }
 
 static void test_member_looks_at_its_own_only(void **state)

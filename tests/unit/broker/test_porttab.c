@@ -191,7 +191,7 @@ static void test_files(void **state)
 	assert_string_equal(listen_at("fd00::1", 84, ASK_V6ONLY, 5, 0),
 		"tcp.fd000000000000000000000000000001.84");
 	assert_string_equal(listen_at("::ffff:10.77.0.1", 85, ASK_V6, 6, 0), "tcp.0a4d0001.85");
-	assert_string_equal(listen_at("::", 82, 0, 3, 0), "tcp.any.82"); /* again */
+	assert_string_equal(listen_at("::", 82, 0, 3, 1), "tcp.any.82"); /* again */
 }
 
 static void test_listen_binds_when_unknown(void **state)
@@ -256,7 +256,7 @@ static void test_reuseport_members_have_their_own_files(void **state)
 	assert_string_equal(listen_at("::", 80, ASK_REUSEPORT, 1, 0), "tcp.any.80.0");
 	assert_string_equal(listen_at("::", 80, ASK_REUSEPORT, 2, 0), "tcp.any.80.1");
 	assert_string_equal(listen_at("10.0.0.1", 80, ASK_REUSEPORT, 3, 0), "tcp.0a000001.80.2");
-	assert_string_equal(listen_at("::", 80, ASK_REUSEPORT, 2, 0), "tcp.any.80.1");
+	assert_string_equal(listen_at("::", 80, ASK_REUSEPORT, 2, 1), "tcp.any.80.1");
 	listen_at("::", 80, 0, 4, -EADDRINUSE);
 }
 
@@ -435,7 +435,7 @@ static void test_adopt(void **state)
 		assert_string_equal(listen_at("10.0.0.1", 82, ASK_REUSEPORT, 20 + i, 0), expected);
 	}
 	/* Its own process asks again after the restart. */
-	assert_string_equal(listen_at("::", 80, 0, 1, 0), "tcp.any.80");
+	assert_string_equal(listen_at("::", 80, 0, 1, 1), "tcp.any.80");
 }
 
 static int describe(const struct porttab_entry *entry, void *arg)

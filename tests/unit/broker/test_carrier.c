@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/* The data path against a peer that holds a right key and does what it likes, a slow one, and one
+ * that is not there any more. The peer is this file: it speaks handshake and records on a blocking
+ * socket, in the place of host 0 or 2 of worker_world.h. */
+#include "worker_world.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "aead.h"
+#include "record.h"
+
+struct peer {
+	int fd;
+	struct aead *aead;
+	struct handshake_keys keys;
+};
+
+static void peer_write(struct peer *p, const uint8_t *buf, size_t len)
+{
+	assert_int_equal(send(p->fd, buf, len, MSG_NOSIGNAL), len);
+}
+
+static void peer_read(struct peer *p, uint8_t *buf, size_t len)
+{
+	for (size_t have = 0; have < len;) {
+		ssize_t n;
+
+		wait_for(p->fd, POLLIN);
+		n = recv(p->fd, buf + have, len - have, 0);
+		assert_true(n > 0);
+		have += (size_t)n;
+	}
+}
+
+/* Appends a sealed record to buf and returns its length. */
+static size_t peer_seal(
+	struct peer *p, uint8_t *buf, enum record_type type, const void *body, size_t len)
+{
+	int n;
+
+	if (len)
+		memcpy(buf + RECORD_HEAD, body, len);
+	n = record_seal(p->aead, &p->keys.tx, type, buf, len);
+	assert_true(n > 0);
+	return (size_t)n;
+}
+
+static void peer_send(struct peer *p, enum record_type type, const void *body, size_t len)
+{
+	static uint8_t buf[RECORD_MAX];
+
+	peer_write(p, buf, peer_seal(p, buf, type, body, len));
+}
+
+static size_t peer_seal_open(struct peer *p, uint8_t *buf, int to, uint16_t port)
+{
+	static uint16_t next = 20000;
+	struct record_open_msg msg = {
+		.proto = IPPROTO_TCP, .hops = 16, .src = at(0, next++), .dst = at(to, port)};
+	uint8_t body[RECORD_OPEN_LEN];
+
+	record_put_open(body, &msg);
+	return peer_seal(p, buf, RECORD_OPEN, body, sizeof(body));
+}
+
+static void peer_open(struct peer *p, int to, uint16_t port)
+{
+	uint8_t buf[RECORD_OVERHEAD + RECORD_OPEN_LEN];
+
+	peer_write(p, buf, peer_seal_open(p, buf, to, port));
+}
+
+static void peer_rst(struct peer *p, uint32_t no)
+{
+	uint8_t body[RECORD_RST_LEN] = {
+		(uint8_t)(no >> 24), (uint8_t)(no >> 16), (uint8_t)(no >> 8), (uint8_t)no};
+
+	peer_send(p, RECORD_RST, body, sizeof(body));
+}
+
+/* Receives one record; the body's first byte in *firstp. */
+static enum record_type peer_recv(struct peer *p, uint8_t *firstp)
+{
+	static uint8_t buf[RECORD_MAX];
+	enum record_type type;
+	uint8_t *body;
+	size_t len;
+	int n;
+
+	peer_read(p, buf, 2);
+	n = record_length(buf, 2);
+	assert_true(n > 2);
+	peer_read(p, buf + 2, (size_t)n - 2);
+	assert_int_equal(record_open(p->aead, &p->keys.rx, buf, (size_t)n, &type, &body, &len), 0);
+	if (firstp)
+		*firstp = len ? *body : 0;
+	return type;
+}
+
+/* A carrier to host `to` in the name of host `as`; its first record is on its way. */
+static struct peer peer_dial(int as, int to, enum handshake_role role, int rcvbuf)
+{
+	struct core *core = &hosts[as].core;
+	struct handshake_hello hello = {
+		.ciphers = (uint8_t)aead_supported(), .role = (uint8_t)role};
+	struct endpoint where = workers_listening(hosts[to].workers)[0];
+	struct sockaddr_storage ss;
+	socklen_t len = endpoint_to_sockaddr(&where, AF_INET, &ss);
+	static const uint8_t no_want[RECORD_WANT_LEN];
+	struct peer p = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
+	uint8_t buf[HANDSHAKE_MAX];
+	struct handshake hs;
+	struct timespec ts;
+	struct key psk = {0};
+	size_t n;
+
+	if (rcvbuf)
+		setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	assert_int_equal(connect(p.fd, (struct sockaddr *)&ss, len), 0);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	handshake_timestamp(
+		(uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec, hello.timestamp);
+	assert_int_equal(handshake_initiate(&hs, core->ps.private_key, &core->ps.public_key,
+				 &hosts[to].core.ps.public_key, &hello, buf, sizeof(buf), &n),
+		0);
+	peer_write(&p, buf, n);
+	peer_read(&p, buf, HANDSHAKE_LENGTH);
+	n = HANDSHAKE_LENGTH + (size_t)(buf[0] << 8 | buf[1]);
+	peer_read(&p, buf + HANDSHAKE_LENGTH, n - HANDSHAKE_LENGTH);
+	assert_int_equal(handshake_finish(&hs, &psk, buf, n, &p.keys), 0);
+	assert_int_equal(aead_new(&p.aead), 0);
+	peer_send(&p, RECORD_WANT, no_want, sizeof(no_want));
+	return p;
+}
+
+static void peer_close(struct peer *p)
+{
+	close(p->fd);
+	aead_free(p->aead);
+}
+
+static void expect_works(int from, int to)
+{
+	struct stream_pair p = open_pair(from, to);
+
+	assert_int_equal(write(p.client, "ping", 4), 4);
+	expect_bytes(p.server, "ping");
+	close_pair(&p);
+}
+
+/* Bytes that wait at a socket, once there are `want` of them or none come any more. */
+static int queued(int fd, int want)
+{
+	struct timespec pause = {.tv_nsec = 1000000};
+	int n = 0;
+
+	for (int i = 0; i < 300; i++) {
+		assert_int_equal(ioctl(fd, FIONREAD, &n), 0);
+		if (n >= want)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return n;
+}
+
+/* ---- tests ---- */
+
+/* Answers that the peer does not read pile up on the carrier; a stream that is opened then has to
+ * wait for them. */
+static void test_stream_on_a_carrier_with_waiting_answers(void **state)
+{
+	struct peer p = peer_dial(0, 1, HANDSHAKE_FORWARD, 2048);
+	static uint8_t buf[64 * 3000];
+	int listener = serve(1);
+	struct timespec pause = {.tv_nsec = 5000000};
+	uint32_t no = 0;
+	size_t len;
+
+	(void)state;
+	fcntl(p.fd, F_SETFL, O_NONBLOCK);
+	for (int round = 0; round < 400; round++) {
+		int fd;
+
+		len = 0;
+		for (int i = 0; i < 2000; i++, no++)
+			len += peer_seal_open(&p, buf + len, 1, PORT + 1); /* refused */
+		len += peer_seal_open(&p, buf + len, 1, PORT);
+		no++;
+		for (size_t done = 0; done < len;) {
+			struct pollfd pfd = {.fd = p.fd, .events = POLLOUT};
+			ssize_t n;
+
+			assert_int_equal(poll(&pfd, 1, WAIT_MS), 1);
+			n = send(p.fd, buf + done, len - done, MSG_NOSIGNAL);
+			if (n < 0 && errno != EAGAIN)
+				goto lost; /* it stopped listening to us */
+			done += n > 0 ? (size_t)n : 0;
+		}
+		struct pollfd both[2] = {{.fd = listener, .events = POLLIN}, {.fd = p.fd}};
+
+		if (poll(both, 2, 1000) <= 0 || !(both[0].revents & POLLIN))
+			goto lost;
+		fd = accept_one(listener, NULL, NULL);
+		(void)!write(fd, "data", 4);
+		nanosleep(&pause, NULL); /* time for the data to be looked at */
+		peer_rst(&p, no);
+		wait_for(fd, POLLHUP);
+		close(fd);
+	}
+	fail_msg("the carrier never ended");
+lost:
+	/* It closed; that shows behind what it had written. */
+	do
+		wait_for(p.fd, POLLIN);
+	while (recv(p.fd, buf, sizeof(buf), 0) > 0);
+	peer_close(&p);
+	close(listener);
+	expect_works(0, 1);
+}
+
+/* DATA that the server does not take, FIN and the next OPEN come in one segment. */
+static void test_open_behind_what_a_slow_server_does_not_take(void **state)
+{
+	enum { PIECE = 40000 };
+	struct peer p = peer_dial(0, 1, HANDSHAKE_FORWARD, 0);
+	static uint8_t piece[PIECE], buf[PIECE + 1000];
+	int listener = serve(1), fd, pieces = 0;
+	ssize_t n;
+	size_t len;
+
+	(void)state;
+	/* How many pieces go in before the server's buffer is full? */
+	peer_open(&p, 1, PORT);
+	fd = accept_one(listener, NULL, NULL);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_OPENED);
+	do {
+		peer_send(&p, RECORD_DATA, piece, PIECE);
+		pieces++;
+	} while (queued(fd, pieces * PIECE) == pieces * PIECE);
+	close(fd);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_RST);
+	peer_rst(&p, 1);
+
+	peer_open(&p, 1, PORT);
+	fd = accept_one(listener, NULL, NULL);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_OPENED);
+	shutdown(fd, SHUT_WR);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_FIN);
+	for (int i = 1; i < pieces; i++) {
+		peer_send(&p, RECORD_DATA, piece, PIECE);
+		assert_int_equal(queued(fd, i * PIECE), i * PIECE);
+	}
+	len = peer_seal(&p, buf, RECORD_DATA, piece, PIECE);
+	len += peer_seal(&p, buf + len, RECORD_FIN, NULL, 0);
+	len += peer_seal_open(&p, buf + len, 1, PORT);
+	peer_write(&p, buf, len);
+	queued(fd, pieces * PIECE);
+	for (size_t total = 0;; total += (size_t)n) {
+		wait_for(fd, POLLIN);
+		n = read(fd, buf, sizeof(buf));
+		assert_true(n >= 0);
+		if (n == 0) {
+			assert_int_equal(total, pieces * PIECE);
+			break;
+		}
+	}
+	close(fd);
+	fd = accept_one(listener, NULL, NULL);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_OPENED);
+	close(fd);
+	close(listener);
+	peer_close(&p);
+}
+
+/* Whatever ends a connect ends it with an errno at the client. */
+static void test_fin_instead_of_an_answer_fails_the_connect(void **state)
+{
+	struct peer p;
+	int c;
+
+	(void)state;
+	workers_stop(hosts[0].workers);
+	hosts[0].workers = NULL;
+	for (;;) {
+		p = peer_dial(0, 1, HANDSHAKE_REVERSE, 0);
+		c = client(1, 0, PORT);
+		struct pollfd pfd[2] = {
+			{.fd = p.fd, .events = POLLIN}, {.fd = c, .events = POLLOUT}};
+
+		assert_true(poll(pfd, 2, WAIT_MS) > 0);
+		if (pfd[0].revents & POLLIN)
+			break;
+		peer_close(&p); /* a dead carrier of before was taken */
+		close(c);
+	}
+	assert_int_equal(peer_recv(&p, NULL), RECORD_OPEN);
+	peer_send(&p, RECORD_FIN, NULL, 0);
+	assert_int_equal(outcome(c), ECONNRESET);
+	close(c);
+	peer_close(&p);
+}
+
+/* A peer may ask for carriers, but not for all our descriptors and time. */
+static void test_flood_of_wants_is_bounded(void **state)
+{
+	static const uint8_t want[RECORD_WANT_LEN] = {0, 0, 0, 16};
+	struct link *link = hosts[1].core.links[1];
+	struct peer p = peer_dial(2, 1, HANDSHAKE_FORWARD, 0);
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), fd, dials = 0;
+	socklen_t len = sizeof(sin);
+	struct timespec start, now;
+
+	(void)state;
+	assert_int_equal(bind(listener, (struct sockaddr *)&sin, len), 0);
+	assert_int_equal(listen(listener, 128), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&sin, &len), 0);
+	pthread_mutex_lock(&lock);
+	link->endpoint.port = ntohs(sin.sin_port);
+	pthread_mutex_unlock(&lock);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		peer_send(&p, RECORD_WANT, want, sizeof(want));
+		while ((fd = accept(listener, NULL, NULL)) >= 0) {
+			close(fd);
+			dials++;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec - start.tv_sec < 2);
+	assert_true(dials > 0);
+	assert_true(dials < 3 * 256 + 100);
+	close(listener);
+	peer_close(&p);
+	expect_works(0, 1);
+}
+
+/* Out of descriptors: the connection waits in the backlog, the worker does not spin. */
+static void test_no_descriptors_left(void **state)
+{
+	struct rlimit old, none;
+	struct timespec cpu0, cpu1, pause = {.tv_nsec = 600000000};
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), probe;
+	double used;
+	char c;
+
+	(void)state;
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/stream.0", hosts[0].dir);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	probe = dup(fd);
+	close(probe);
+	none = old;
+	none.rlim_cur = (rlim_t)probe;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu0);
+	nanosleep(&pause, NULL);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	used = (double)(cpu1.tv_sec - cpu0.tv_sec) + (double)(cpu1.tv_nsec - cpu0.tv_nsec) / 1e9;
+	assert_true(used < 0.2);
+	/* Then it is taken: garbage ends it. */
+	assert_int_equal(write(fd, "garbage", 7), 7);
+	wait_for(fd, POLLIN);
+	assert_true(read(fd, &c, 1) <= 0);
+	close(fd);
+	expect_works(0, 1);
+}
+
+/* How many TCP sockets of this process have output that the other side has no room for, and of
+ * these, how many would be given up for that? */
+static void stuck_sockets(int *stuckp, int *doomedp)
+{
+	*stuckp = *doomedp = 0;
+	for (int fd = 3; fd < 1024; fd++) {
+		struct tcp_info info = {0};
+		socklen_t len = sizeof(info);
+		int ms = 0, pending = 0;
+
+		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+			info.tcpi_state != TCP_ESTABLISHED || ioctl(fd, TIOCOUTQ, &pending) < 0 ||
+			pending == 0)
+			continue;
+		len = sizeof(ms);
+		assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &len), 0);
+		++*stuckp;
+		*doomedp += ms != 0;
+	}
+}
+
+/* TCP_USER_TIMEOUT ends a connection whose peer keeps its window closed; a reader may take its
+ * time. */
+static void test_slow_reader_is_not_given_up(void **state)
+{
+	struct stream_pair p = open_pair(0, 1);
+	struct timespec pause = {.tv_nsec = 100000000};
+	struct pollfd pfd = {.fd = p.client, .events = POLLOUT};
+	static uint8_t buf[65536];
+	int stuck = 0, doomed = 1;
+	size_t sent = 0;
+
+	(void)state;
+	while (poll(&pfd, 1, 500) == 1) {
+		ssize_t n = write(p.client, buf, sizeof(buf));
+
+		if (n > 0)
+			sent += (size_t)n;
+	}
+	for (int i = 0; i < 100 && doomed; i++) {
+		stuck_sockets(&stuck, &doomed);
+		nanosleep(&pause, NULL);
+	}
+	assert_true(stuck > 0);
+	assert_int_equal(doomed, 0);
+	while (sent > 0) {
+		ssize_t n;
+
+		wait_for(p.server, POLLIN);
+		n = read(p.server, buf, sizeof(buf));
+		assert_true(n > 0);
+		sent -= (size_t)n;
+	}
+	close_pair(&p);
+}
+
+/* Also a carrier that waits for the answer to a reset goes with its link. */
+static void test_removed_link_takes_draining_carriers_along(void **state)
+{
+	struct link *link = hosts[1].core.links[1];
+	struct peer p = peer_dial(2, 1, HANDSHAKE_FORWARD, 0);
+	int listener = serve(1), fd;
+	uint8_t byte;
+
+	(void)state;
+	peer_open(&p, 1, PORT);
+	fd = accept_one(listener, NULL, NULL);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_OPENED);
+	peer_send(&p, RECORD_DATA, "unread", 6);
+	assert_int_equal(queued(fd, 6), 6);
+	close(fd);
+	peer_send(&p, RECORD_DATA, "more", 4);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_RST);
+	atomic_store(&link->removed, true);
+	workers_link_changed(hosts[1].workers, link);
+	wait_for(p.fd, POLLIN);
+	assert_true(recv(p.fd, &byte, 1, 0) <= 0);
+	close(listener);
+	peer_close(&p);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	static const struct CMUnitTest tests[] = {
+		T(test_stream_on_a_carrier_with_waiting_answers),
+		T(test_open_behind_what_a_slow_server_does_not_take),
+		T(test_fin_instead_of_an_answer_fails_the_connect),
+		T(test_flood_of_wants_is_bounded),
+		T(test_no_descriptors_left),
+		T(test_slow_reader_is_not_given_up),
+		T(test_removed_link_takes_draining_carriers_along),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
