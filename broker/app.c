@@ -17,37 +17,33 @@
 
 enum { APP_SNDBUF = 212992 /* the kernel's default limit; it doubles what is asked for */ };
 
-static void on_poll(uv_poll_t *poll, int status, int events);
-
 static void update_poll(struct app *app)
 {
-	int want = 0;
+	uint32_t want = 0;
 
 	if (app->dead)
 		return;
 	if (app->wbuf)
-		want |= UV_WRITABLE;
+		want |= EPOLLOUT;
 	if (!app->paused && !app->eof)
-		want |= UV_READABLE;
-	if (want == app->mask)
-		return;
-	app->mask = (uint8_t)want;
-	if (want)
-		uv_poll_start(&app->poll, want, on_poll);
-	else
-		uv_poll_stop(&app->poll);
+		want |= EPOLLIN;
+	/* It fails only for want of kernel memory. The stream stands still then, until it is reset.
+	 */
+	if (watch_set(&app->worker->poller, &app->watch, want) < 0)
+		log_warning("cannot watch a socket: out of memory");
 }
+
+static void on_ready(struct watch *watch, uint32_t events);
 
 static struct app *app_new(struct worker *w, int fd, const struct app_events *events)
 {
 	struct app *app = calloc(1, sizeof(*app));
 
-	if (!app || uv_poll_init(&w->loop, &app->poll, fd) != 0) {
-		free(app);
+	if (!app) {
 		close(fd);
 		return NULL;
 	}
-	app->poll.data = app;
+	watch_init(&app->watch, fd, on_ready);
 	app->worker = w;
 	app->events = events;
 	app->fd = fd;
@@ -219,25 +215,25 @@ static void flush(struct app *app)
 	app->events->drained(app);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_ready(struct watch *watch, uint32_t events)
 {
-	struct app *app = poll->data;
+	struct app *app = (struct app *)watch;
 
-	if (status < 0) {
-		app->events->lost(app, -status);
+	if (events & EPOLLERR) { /* closed with unread data */
+		app->events->lost(app, ECONNRESET);
 		return;
 	}
 	if (app->waiting) {
 		app_read_request(app);
 		return;
 	}
-	if (app->wbuf && (events & UV_WRITABLE)) {
+	if (app->wbuf && (events & (EPOLLOUT | EPOLLHUP))) {
 		flush(app);
 		if (app->dead)
 			return;
 		update_poll(app);
 	}
-	if ((events & UV_READABLE) && !app->paused && !app->eof)
+	if ((events & (EPOLLIN | EPOLLHUP)) && !app->paused && !app->eof)
 		app->events->readable(app);
 	if (!app->dead)
 		update_poll(app);
@@ -275,9 +271,9 @@ bool app_gone(const struct app *app)
 	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR));
 }
 
-static void on_closed(uv_handle_t *handle)
+static void destroy(struct watch *watch)
 {
-	free(handle->data);
+	free(watch);
 }
 
 void app_close(struct app *app)
@@ -287,7 +283,7 @@ void app_close(struct app *app)
 	app->dead = true;
 	chunk_put(&app->worker->chunks, app->wbuf);
 	app->wbuf = NULL;
-	uv_close((uv_handle_t *)&app->poll, on_closed);
+	watch_discard(&app->worker->poller, &app->watch, destroy);
 	/* Order matters: the client learns of the failure from its own socket's state first. */
 	close(app->fd);
 	if (app->client_fd >= 0)

@@ -13,10 +13,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
-#include <uv.h>
 
 #include "ask.h"
 #include "chunk.h"
+#include "poller.h"
 #include "sockname.h"
 
 struct worker;
@@ -31,7 +31,7 @@ struct app_events {
 };
 
 struct app {
-	uv_poll_t poll;
+	struct watch watch; /* first: the struct is found by it */
 	struct worker *worker;
 	const struct app_events *events;
 	void *user;
@@ -39,8 +39,7 @@ struct app {
 	struct chunk *wbuf;	 /* plaintext the application has not taken yet */
 	uint64_t born_ms;
 	int fd;
-	int client_fd; /* the client's own socket while it waits at the gate, else -1 */
-	uint8_t mask;
+	int client_fd;	  /* the client's own socket while it waits at the gate, else -1 */
 	bool waiting : 1; /* for the request */
 	bool paused : 1;
 	bool eof : 1;	    /* it sent all it will send */

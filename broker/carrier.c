@@ -24,27 +24,25 @@ enum {
 	KEEPALIVE_PROBES = 3
 };
 
-static void on_poll(uv_poll_t *poll, int status, int events);
-
-/* ---- the poll handle ---- */
+/* ---- what to wait for ---- */
 
 void carrier_update_poll(struct carrier *c)
 {
-	int want = 0;
+	uint32_t want = 0;
+	int r;
 
 	if (c->dead)
 		return;
 	if (c->state == CARRIER_DIALING || c->wbuf)
-		want |= UV_WRITABLE;
+		want |= EPOLLOUT;
 	if (c->state != CARRIER_DIALING && !c->paused)
-		want |= UV_READABLE;
-	if (want == c->mask)
-		return;
-	c->mask = (uint8_t)want;
-	if (want)
-		uv_poll_start(&c->poll, want, on_poll);
-	else
-		uv_poll_stop(&c->poll);
+		want |= EPOLLIN;
+	r = watch_set(&c->worker->poller, &c->watch, want);
+	if (r < 0 && !c->error) {
+		/* Out of memory or of watches: it cannot go on. */
+		c->error = -r;
+		carrier_schedule(c);
+	}
 }
 
 /* ---- work that must not run inside somebody else's event ---- */
@@ -57,7 +55,6 @@ void carrier_schedule(struct carrier *c)
 		return;
 	c->scheduled = true;
 	DL_APPEND2(w->scheduled, c, sched_prev, sched_next);
-	uv_idle_start(&w->soon, worker_on_soon);
 }
 
 void carrier_run_scheduled(struct worker *w)
@@ -78,8 +75,6 @@ void carrier_run_scheduled(struct worker *w)
 		if (!more || last->dead)
 			break;
 	}
-	if (!w->scheduled)
-		uv_idle_stop(&w->soon);
 }
 
 static void tune(int fd, const struct link *link)
@@ -98,17 +93,18 @@ static void tune(int fd, const struct link *link)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
 }
 
+static void on_ready(struct watch *watch, uint32_t events);
+
 /* Takes over fd: on failure it is closed. */
 static struct carrier *carrier_new(struct worker *w, int fd, struct link *link)
 {
 	struct carrier *c = calloc(1, sizeof(*c));
 
-	if (!c || uv_poll_init(&w->loop, &c->poll, fd) != 0) {
-		free(c);
+	if (!c) {
 		close(fd);
 		return NULL;
 	}
-	c->poll.data = c;
+	watch_init(&c->watch, fd, on_ready);
 	c->worker = w;
 	c->fd = fd;
 	c->link = link ? link_ref(link) : NULL;
@@ -160,9 +156,9 @@ static void forget_counts(struct carrier *c)
 	atomic_fetch_sub(&c->link->stats.carriers, 1);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void destroy(struct watch *watch)
 {
-	struct carrier *c = handle->data;
+	struct carrier *c = (struct carrier *)watch;
 
 	link_unref(c->link);
 	aead_key_wipe(&c->tx);
@@ -184,7 +180,7 @@ static void detach(struct carrier *c)
 	chunk_put(&c->worker->chunks, c->rbuf);
 	chunk_put(&c->worker->chunks, c->wbuf);
 	c->rbuf = c->wbuf = NULL;
-	uv_close((uv_handle_t *)&c->poll, on_closed);
+	watch_discard(&c->worker->poller, &c->watch, destroy);
 }
 
 void carrier_close(struct carrier *c)
@@ -245,12 +241,11 @@ static int socket_error(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_ready(struct watch *watch, uint32_t events)
 {
-	struct carrier *c = poll->data;
+	struct carrier *c = (struct carrier *)watch;
 
-	if (status < 0) {
-		/* libuv says EBADF for every POLLERR; the socket knows better. */
+	if (events & EPOLLERR) {
 		int err = socket_error(c->fd);
 
 		carrier_lose(c, err ? err : ECONNRESET);
@@ -269,13 +264,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	}
 	if (c->error) /* reported in the next turn */
 		return;
-	if (c->wbuf && (events & UV_WRITABLE)) {
+	if (c->wbuf && (events & (EPOLLOUT | EPOLLHUP))) {
 		carrier_flush(c);
 		if (c->dead)
 			return;
 		carrier_update_poll(c);
 	}
-	if (events & UV_READABLE) {
+	if (events & (EPOLLIN | EPOLLHUP)) {
 		if (c->state == CARRIER_HELLO_OUT || c->state == CARRIER_HELLO_IN)
 			step_hello(c);
 		else if (!c->paused)

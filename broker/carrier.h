@@ -22,11 +22,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
-
 #include "chunk.h"
 #include "core.h"
 #include "handshake.h"
+#include "poller.h"
 #include "record.h"
 
 struct worker;
@@ -74,7 +73,7 @@ struct carrier_events {
 };
 
 struct carrier {
-	uv_poll_t poll;
+	struct watch watch; /* first: the struct is found by it */
 	struct worker *worker;
 	struct link *link;	     /* reference; NULL while a responder does not know the peer */
 	void *user;		     /* the stream's, while BUSY */
@@ -89,7 +88,6 @@ struct carrier {
 	uint64_t tx_rekey_ms; /* loop time of the last rekey */
 	int fd;
 	uint8_t state; /* enum carrier_state */
-	uint8_t mask;  /* events polled for */
 	bool initiator : 1;
 	bool opener : 1; /* this side may OPEN */
 	bool paused : 1; /* do not read */

@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ struct client {
 	unsigned handles;
 	int fd;
 	struct peer peer;
+	uint32_t home;		   /* whose places it takes, home_of() */
 	struct portspace *entered; /* reference; this client is an init */
 	char *in;
 	size_t in_len, in_cap;
@@ -173,10 +175,25 @@ static void client_refuse(struct client *c, const struct jsonio_error *err)
 
 /* --- requests --- */
 
+/* The member is a reference. */
+static struct ops_caller who(const struct ops *ops, const struct peer *peer)
+{
+	struct ops_caller caller = {
+		.peer = peer, .member = members_of_peer(ops->core->members, peer)};
+	int filters;
+
+	if (caller.member)
+		return caller;
+	filters = peer_seccomp_filters(peer->pid);
+	caller.no_new_privs = peer_no_new_privs(peer->pid) != 0;
+	caller.filters = filters < 0 ? INT_MAX : filters;
+	return caller;
+}
+
 static void client_start(struct client *c)
 {
 	struct ops *ops = c->control->ops;
-	struct ops_caller caller = {.peer = &c->peer};
+	struct ops_caller caller;
 	struct ops_request *rq = c->rq;
 	json_t *reply;
 
@@ -184,8 +201,7 @@ static void client_start(struct client *c)
 		client_close(c);
 		return;
 	}
-	caller.member = members_of_peer(ops->core->members, &c->peer);
-	caller.no_new_privs = !caller.member && peer_no_new_privs(c->peer.pid) != 0;
+	caller = who(ops, &c->peer);
 	reply = ops_start(ops, rq, &caller);
 	portspace_unref(caller.member);
 	if (caller.entered)
@@ -418,26 +434,42 @@ static void client_update(struct client *c)
 
 /* --- accepting --- */
 
-/* Is there room for one more connection of this process? When all places are taken, the oldest
- * connection that waits for nothing gives its own up: many silent connections of some portspace
- * must not keep anybody else out. */
-static bool make_room(struct control *control, pid_t pid)
+enum { HOME_OUTSIDE = 0 };
+#define HOME_NOWHERE UINT32_MAX /* sealed, but no member any more */
+
+/* Whose places a connection of this process takes: a portspace's id, or one of the above. Each home
+ * has its own, so that the programs of one portspace crowd out nobody else. */
+static uint32_t home_of(const struct ops *ops, const struct peer *peer)
 {
+	struct ops_caller caller = who(ops, peer);
+	uint32_t home = ops_believes(ops, &caller) ? HOME_OUTSIDE : HOME_NOWHERE;
+
+	if (caller.member)
+		home = caller.member->info.portspace;
+	portspace_unref(caller.member);
+	return home;
+}
+
+/* Is there room for one more connection of this process? When all places of its home are taken, the
+ * oldest connection there that waits for nothing gives its own up. */
+static bool make_room(struct control *control, pid_t pid, uint32_t home)
+{
+	unsigned max = home == HOME_OUTSIDE ? CONTROL_CLIENTS_MAX : CONTROL_MEMBERS_MAX;
 	struct client *c, *oldest = NULL;
 	unsigned total = 0, same = 0;
 
 	DL_FOREACH(control->clients, c)
 	{
-		if (is_closing(c))
+		if (is_closing(c) || c->home != home)
 			continue;
 		same += c->peer.pid == pid;
 		total += !c->entered;
 		if (!oldest && !c->entered && !c->rq && !c->out)
 			oldest = c;
 	}
-	if (same >= CONTROL_PID_MAX || (total >= CONTROL_CLIENTS_MAX && !oldest))
+	if (same >= CONTROL_PID_MAX || (total >= max && !oldest))
 		return false;
-	if (total >= CONTROL_CLIENTS_MAX)
+	if (total >= max)
 		client_close(oldest);
 	return true;
 }
@@ -465,7 +497,8 @@ static void turn_away(int fd, struct peer *peer)
 static void accepted(int fd, struct peer *peer, void *arg)
 {
 	struct control *control = arg;
-	struct client *c = make_room(control, peer->pid) ? calloc(1, sizeof(*c)) : NULL;
+	uint32_t home = home_of(control->ops, peer);
+	struct client *c = make_room(control, peer->pid, home) ? calloc(1, sizeof(*c)) : NULL;
 
 	if (!c) {
 		turn_away(fd, peer);
@@ -474,6 +507,7 @@ static void accepted(int fd, struct peer *peer, void *arg)
 	c->control = control;
 	c->fd = fd;
 	c->peer = *peer;
+	c->home = home;
 	if (uv_poll_init(control->loop, &c->poll, fd) < 0) {
 		free(c);
 		turn_away(fd, peer);

@@ -22,7 +22,8 @@ struct control;
 enum {
 	CONTROL_LINE_MAX = 1 << 20,   /* bytes of a request */
 	CONTROL_REPLY_MAX = 16 << 20, /* bytes of a reply */
-	CONTROL_CLIENTS_MAX = 256,    /* connections, inits not counted */
+	CONTROL_CLIENTS_MAX = 256,    /* connections from outside, inits not counted */
+	CONTROL_MEMBERS_MAX = 32,     /* connections from inside one portspace, the same */
 	CONTROL_PID_MAX = 64,	      /* connections of one process */
 	CONTROL_STALL_MS = 5000,
 	CONTROL_IDLE_MS = 60000

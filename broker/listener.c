@@ -10,6 +10,10 @@
 #include "fdmsg.h"
 #include "log.h"
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16 */
+#endif
+
 enum { BACKLOG = 4096, BATCH = 64, PAUSE_MS = 100 };
 
 static void readable(uv_poll_t *poll, int status, int events);
@@ -68,6 +72,7 @@ int listener_init(struct listener *l, uv_loop_t *loop, const char *path, int typ
 
 	if (r < 0)
 		return r;
+	(void)setsockopt(l->fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){0}, sizeof(int));
 	l->fn = fn;
 	l->closed = closed;
 	l->arg = arg;

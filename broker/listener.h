@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A listening AF_UNIX socket in the control loop: accepts connections of our own user and says who
- * connected. When descriptors run out it pauses instead of spinning. Control loop only. */
+ * connected. Nobody can pass a descriptor in, where the kernel lets us refuse (Linux 6.16): the
+ * last close of one may block (SO_LINGER, a file of a FUSE server), and that would be ours. When
+ * descriptors run out it pauses instead of spinning. Control loop only. */
 #ifndef PERSONA_BROKER_LISTENER_H
 #define PERSONA_BROKER_LISTENER_H
 

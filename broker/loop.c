@@ -246,6 +246,7 @@ static int start_sockets(struct loop *loop, const struct loop_config *config)
 	loop->ops.core = loop->core;
 	loop->ops.broker = &loop->status;
 	loop->ops.no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+	loop->ops.filters = peer_seccomp_filters(getpid());
 	snprintf(loop->ask_path, sizeof(loop->ask_path), "%s/ask", config->runtime_dir);
 	snprintf(loop->control_path, sizeof(loop->control_path), "%s/control", config->runtime_dir);
 	r = resolve_new(&loop->uv, loop->core, &loop->resolve);

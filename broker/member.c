@@ -93,15 +93,26 @@ static ssize_t read_proc(pid_t pid, const char *name, char *buf, size_t cap)
 	return n;
 }
 
-int peer_no_new_privs(pid_t pid)
+/* The number in a line of /proc/PID/status; `key` has the newline before and the tab behind. */
+static int read_status(pid_t pid, const char *key)
 {
 	char buf[4096];
 	const char *line;
 
 	if (read_proc(pid, "status", buf, sizeof(buf)) < 0)
 		return -ESRCH;
-	line = strstr(buf, "\nNoNewPrivs:\t");
-	return line ? line[sizeof("\nNoNewPrivs:\t") - 1] != '0' : 0;
+	line = strstr(buf, key);
+	return line ? atoi(line + strlen(key)) : 0;
+}
+
+int peer_no_new_privs(pid_t pid)
+{
+	return read_status(pid, "\nNoNewPrivs:\t");
+}
+
+int peer_seccomp_filters(pid_t pid)
+{
+	return read_status(pid, "\nSeccomp_filters:\t");
 }
 
 static int read_stat(pid_t pid, pid_t *parentp, unsigned long long *startedp)

@@ -42,6 +42,8 @@ void peer_close(struct peer *peer);
 bool peer_alive(int pidfd);
 /* The NoNewPrivs line of /proc/PID/status: 0 or 1, or -ESRCH. */
 int peer_no_new_privs(pid_t pid);
+/* How many seccomp filters it is under (Linux 5.9; 0 before), or -ESRCH. */
+int peer_seccomp_filters(pid_t pid);
 
 int members_new(struct members **mp); /* 0 or negative errno */
 void members_free(struct members *m); /* NULL is allowed */

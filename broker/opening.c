@@ -22,8 +22,6 @@ static void leave_retrying(struct opening *op)
 		return;
 	DL_DELETE2(w->retrying, op->stream, opening->prev, opening->next);
 	op->listed = false;
-	if (!w->retrying)
-		uv_timer_stop(&w->retry);
 }
 
 void opening_free(struct stream *s)
@@ -144,9 +142,6 @@ static void connect_server(struct stream *s)
 		if (!op->listed)
 			DL_APPEND2(w->retrying, s, opening->prev, opening->next);
 		op->listed = true;
-		if (!uv_is_active((uv_handle_t *)&w->retry))
-			uv_timer_start(
-				&w->retry, worker_on_retry, STREAM_RETRY_MS, STREAM_RETRY_MS);
 		return;
 	}
 	if (r == -ECONNREFUSED || r == -ENOENT) {

@@ -96,6 +96,14 @@ static bool own_name(const struct ops_request *rq, const struct portspace *membe
 	return !value || (name && strcmp(name, member->info.name) == 0);
 }
 
+/* Where everything has no_new_privs, the seal's filter still tells a sealed process. */
+bool ops_believes(const struct ops *ops, const struct ops_caller *caller)
+{
+	if (!caller->no_new_privs)
+		return true;
+	return ops->no_new_privs && caller->filters <= ops->filters;
+}
+
 static int permit(const struct ops *ops, const struct ops_request *rq,
 	const struct ops_caller *caller, struct jsonio_error *err)
 {
@@ -110,7 +118,7 @@ static int permit(const struct ops *ops, const struct ops_request *rq,
 			"this process is inside portspace \"%s\", which may only look at itself",
 			caller->member->info.name);
 	}
-	if (caller->no_new_privs && !ops->no_new_privs)
+	if (!ops_believes(ops, caller))
 		return jsonio_fail(err, EPERM, "run the command from an ordinary shell",
 			"this process has no_new_privs set: it may be a sealed process whose "
 			"portspace ended, so it cannot manage portspaces");

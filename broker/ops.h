@@ -22,6 +22,7 @@ struct ops {
 	struct core *core;
 	const struct status_broker *broker;
 	bool no_new_privs; /* the broker itself started with no_new_privs */
+	int filters;	   /* seccomp filters the broker itself started under */
 };
 
 /* Who asks; filled by the caller for each request. */
@@ -29,6 +30,7 @@ struct ops_caller {
 	const struct peer *peer;
 	struct portspace *member;  /* the portspace the process is a member of, or NULL */
 	bool no_new_privs;	   /* of the asking process */
+	int filters;		   /* seccomp filters the asking process is under */
 	struct portspace *entered; /* reference; set by `enter` */
 };
 
@@ -57,6 +59,8 @@ struct ops_request {
 /* NULL with *errp when the line is no request. */
 struct ops_request *ops_parse(const char *line, size_t len, struct jsonio_error *errp);
 void ops_request_free(struct ops_request *rq); /* wipes; NULL is allowed */
+/* May this process, which is no member, be one that manages? */
+bool ops_believes(const struct ops *ops, const struct ops_caller *caller);
 bool ops_writes(const struct ops_request *rq);
 /* The reply (new reference), or NULL: the caller runs ops_file() and then ops_finish(). Never NULL
  * when ops_writes() is false, except when out of memory. */

@@ -2,25 +2,40 @@
 #include "poller.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BATCH = 64 };
 
-struct poller_garbage {
-	struct poller_garbage *next;
-};
+static uint64_t clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 int poller_init(struct poller *poller)
 {
 	poller->garbage = NULL;
+	poller->now_ms = clock_ms();
 	poller->fd = epoll_create1(EPOLL_CLOEXEC);
 	return poller->fd < 0 ? -errno : 0;
 }
 
+static void collect(struct poller *poller)
+{
+	while (poller->garbage) {
+		struct watch *watch = poller->garbage;
+
+		poller->garbage = watch->garbage;
+		watch->destroy(watch);
+	}
+}
+
 void poller_deinit(struct poller *poller)
 {
-	poller_collect(poller);
+	collect(poller);
 	if (poller->fd >= 0)
 		close(poller->fd);
 	poller->fd = -1;
@@ -44,10 +59,13 @@ int watch_set(struct poller *poller, struct watch *watch, uint32_t mask)
 	return 0;
 }
 
-void watch_drop(struct poller *poller, struct watch *watch)
+void watch_discard(struct poller *poller, struct watch *watch, void (*destroy)(struct watch *watch))
 {
 	(void)watch_set(poller, watch, 0);
-	watch->fn = NULL;
+	watch->mask = 0; /* also where epoll had forgotten the descriptor */
+	watch->destroy = destroy;
+	watch->garbage = poller->garbage;
+	poller->garbage = watch;
 }
 
 void poller_turn(struct poller *poller, int timeout_ms)
@@ -55,32 +73,13 @@ void poller_turn(struct poller *poller, int timeout_ms)
 	struct epoll_event events[BATCH];
 	int n = epoll_wait(poller->fd, events, BATCH, timeout_ms);
 
+	poller->now_ms = clock_ms();
 	for (int i = 0; i < n; i++) {
 		struct watch *watch = events[i].data.ptr;
 
-		/* An earlier one of this batch may have dropped it, or asked for less. */
-		if (watch->fn && watch->mask)
+		/* An earlier one of this batch may have discarded it, or asked for less. */
+		if (watch->mask)
 			watch->fn(watch, events[i].events);
 	}
-	poller_collect(poller);
-}
-
-void poller_free_later(struct poller *poller, void *p)
-{
-	struct poller_garbage *garbage = p;
-
-	if (!p)
-		return;
-	garbage->next = poller->garbage;
-	poller->garbage = garbage;
-}
-
-void poller_collect(struct poller *poller)
-{
-	while (poller->garbage) {
-		struct poller_garbage *garbage = poller->garbage;
-
-		poller->garbage = garbage->next;
-		free(garbage);
-	}
+	collect(poller);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -36,6 +37,14 @@ struct worker_msg {
 
 /* ---- messages between threads ---- */
 
+static void wake(struct worker *w)
+{
+	uint64_t one = 1;
+
+	/* EAGAIN: the counter is full, so it is awake. */
+	(void)!write(w->wake.fd, &one, sizeof(one));
+}
+
 int worker_post(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg)
 {
 	struct worker_msg *msg = malloc(sizeof(*msg));
@@ -48,7 +57,7 @@ int worker_post(struct worker *w, void (*fn)(struct worker *w, void *arg), void 
 	msg->next = w->inbox;
 	w->inbox = msg;
 	pthread_mutex_unlock(&w->inbox_lock);
-	uv_async_send(&w->wake);
+	wake(w);
 	return 0;
 }
 
@@ -75,9 +84,14 @@ static void run_inbox(struct worker *w)
 	}
 }
 
-static void on_wake(uv_async_t *async)
+static void on_wake(struct watch *watch, uint32_t events)
 {
-	run_inbox(async->data);
+	struct worker *w = (struct worker *)((char *)watch - offsetof(struct worker, wake));
+	uint64_t count;
+
+	(void)events;
+	(void)!read(watch->fd, &count, sizeof(count));
+	run_inbox(w);
 }
 
 /* ---- carriers before and between streams ---- */
@@ -158,15 +172,13 @@ static void listener_failed(struct worker_listener *l, int err)
 {
 	if (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOBUFS)
 		return;
-	uv_poll_stop(&l->poll);
-	l->stopped = true;
+	(void)watch_set(&l->worker->poller, &l->watch, 0);
 }
 
-static void on_local(uv_poll_t *poll, int status, int events)
+static void on_local(struct watch *watch, uint32_t events)
 {
-	struct worker *w = poll->data;
+	struct worker *w = ((struct worker_listener *)watch)->worker;
 
-	(void)status;
 	(void)events;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		int fd = accept4(w->local.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -179,12 +191,11 @@ static void on_local(uv_poll_t *poll, int status, int events)
 	}
 }
 
-static void on_underlay(uv_poll_t *poll, int status, int events)
+static void on_underlay(struct watch *watch, uint32_t events)
 {
-	struct worker *w = poll->data;
-	struct worker_listener *listener = (struct worker_listener *)poll;
+	struct worker_listener *listener = (struct worker_listener *)watch;
+	struct worker *w = listener->worker;
 
-	(void)status;
 	(void)events;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		struct endpoint peer;
@@ -208,27 +219,19 @@ static void on_underlay(uv_poll_t *poll, int status, int events)
 	}
 }
 
-static int listener_start(
-	struct worker *w, struct worker_listener *l, int fd, uv_poll_cb on_readable)
+static int listener_start(struct worker *w, struct worker_listener *l, int fd,
+	void (*on_ready)(struct watch *watch, uint32_t events))
 {
+	l->worker = w;
 	l->fd = fd;
-	if (uv_poll_init(&w->loop, &l->poll, fd) != 0)
-		return -ENOMEM;
-	l->poll.data = w;
-	return uv_poll_start(&l->poll, UV_READABLE, on_readable);
-}
-
-static void listener_resume(struct worker_listener *l, uv_poll_cb on_readable)
-{
-	if (l->stopped && uv_poll_start(&l->poll, UV_READABLE, on_readable) == 0)
-		l->stopped = false;
+	watch_init(&l->watch, fd, on_ready);
+	return watch_set(&w->poller, &l->watch, EPOLLIN);
 }
 
 /* ---- timers ---- */
 
-static void on_tick(uv_timer_t *timer)
+static void on_tick(struct worker *w)
 {
-	struct worker *w = timer->data;
 	uint64_t now = worker_now_ms(w);
 
 	while (w->unauth && now - w->unauth->born_ms > POOL_DIAL_MS) {
@@ -245,35 +248,45 @@ static void on_tick(uv_timer_t *timer)
 	}
 	stream_tick(w);
 	pool_tick(w);
-	listener_resume(&w->local, on_local);
+	(void)watch_set(&w->poller, &w->local.watch, EPOLLIN); /* where it rested */
 	for (size_t i = 0; i < w->nunderlay; i++)
-		listener_resume(&w->underlay[i], on_underlay);
+		(void)watch_set(&w->poller, &w->underlay[i].watch, EPOLLIN);
 }
 
-void worker_on_soon(uv_idle_t *idle)
+/* How long may the next turn wait for events? */
+static int patience(const struct worker *w)
 {
-	carrier_run_scheduled(idle->data);
+	uint64_t now = worker_now_ms(w);
+	uint64_t wait = w->tick_ms > now ? w->tick_ms - now : 0;
+
+	if (w->scheduled)
+		return 0;
+	if (w->retrying && wait > STREAM_RETRY_MS)
+		wait = STREAM_RETRY_MS;
+	return (int)wait;
 }
 
-void worker_on_retry(uv_timer_t *timer)
+static void run(struct worker *w)
 {
-	stream_retry(timer->data);
+	while (!w->stopping) {
+		poller_turn(&w->poller, patience(w));
+		if (w->scheduled)
+			carrier_run_scheduled(w);
+		if (w->retrying)
+			stream_retry(w);
+		if (worker_now_ms(w) >= w->tick_ms) {
+			w->tick_ms = worker_now_ms(w) + WORKER_TICK_MS;
+			on_tick(w);
+		}
+	}
 }
 
 /* ---- life ---- */
-
-static void close_handle(uv_handle_t *handle, void *arg)
-{
-	(void)arg;
-	if (!uv_is_closing(handle))
-		uv_close(handle, NULL);
-}
 
 static void stop_here(struct worker *w, void *arg)
 {
 	(void)arg;
 	w->stopping = true;
-	uv_stop(&w->loop);
 }
 
 /* Everything that lives in the loop, in the worker's own thread or before it started. */
@@ -289,9 +302,6 @@ static void worker_drain(struct worker *w)
 		carrier_close(c);
 	}
 	run_inbox(w);
-	uv_walk(&w->loop, close_handle, NULL);
-	while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0)
-		;
 }
 
 static void *worker_main(void *arg)
@@ -301,9 +311,8 @@ static void *worker_main(void *arg)
 
 	snprintf(name, sizeof(name), "worker-%u", w->index);
 	(void)pthread_setname_np(pthread_self(), name);
-	uv_update_time(&w->loop);
 	pool_tick(w);
-	uv_run(&w->loop, UV_RUN_DEFAULT);
+	run(w);
 	worker_drain(w);
 	return NULL;
 }
@@ -359,11 +368,7 @@ static int worker_init(struct worker *w, const struct workers_config *config)
 		r = ratelimit_new(&rate, &w->ratelimit);
 	if (r < 0)
 		return r;
-	uv_timer_init(&w->loop, &w->tick);
-	uv_timer_init(&w->loop, &w->retry);
-	uv_idle_init(&w->loop, &w->soon);
-	w->tick.data = w->retry.data = w->soon.data = w->wake.data = w;
-	uv_timer_start(&w->tick, on_tick, WORKER_TICK_MS, WORKER_TICK_MS);
+	w->tick_ms = worker_now_ms(w) + WORKER_TICK_MS;
 	return worker_listen(w, config);
 }
 
@@ -381,7 +386,9 @@ static void worker_deinit(struct worker *w)
 		close(w->underlay[i].fd);
 	free(w->underlay);
 	run_inbox(w);
-	uv_loop_close(&w->loop);
+	poller_deinit(&w->poller);
+	if (w->wake.fd >= 0)
+		close(w->wake.fd);
 	aead_free(w->aead);
 	ratelimit_free(w->ratelimit);
 	chunk_pool_deinit(&w->chunks);
@@ -437,12 +444,17 @@ int workers_start(const struct workers_config *config, struct workers **workersp
 
 		w->all = all;
 		w->index = all->n;
-		if (uv_loop_init(&w->loop) != 0) {
-			r = -ENOMEM;
+		pthread_mutex_init(&w->inbox_lock, NULL);
+		watch_init(&w->wake, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), on_wake);
+		r = poller_init(&w->poller);
+		if (r == 0 && w->wake.fd < 0)
+			r = -EMFILE;
+		if (r == 0)
+			r = watch_set(&w->poller, &w->wake, EPOLLIN);
+		if (r < 0) {
+			all->n++; /* it is torn down like the others */
 			break;
 		}
-		uv_async_init(&w->loop, &w->wake, on_wake);
-		pthread_mutex_init(&w->inbox_lock, NULL);
 	}
 	if (!all->runtime_dir || !all->listening)
 		r = -ENOMEM;

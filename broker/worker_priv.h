@@ -6,12 +6,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <uv.h>
 
 #include "aead.h"
 #include "carrier.h"
 #include "chunk.h"
 #include "netspace.h"
+#include "poller.h"
 #include "ratelimit.h"
 #include "worker.h"
 
@@ -26,9 +26,9 @@ struct app;
 struct worker_msg;
 
 struct worker_listener {
-	uv_poll_t poll;
+	struct watch watch; /* first: the struct is found by it */
+	struct worker *worker;
 	int fd;
-	bool stopped; /* no descriptors or memory: until the next tick */
 };
 
 struct worker {
@@ -36,11 +36,9 @@ struct worker {
 	struct core *core;
 	unsigned index;
 	pthread_t thread;
-	uv_loop_t loop;
-	uv_async_t wake;
-	uv_timer_t tick;	      /* once a second: deadlines, pools */
-	uv_idle_t soon;		      /* while a carrier is scheduled */
-	uv_timer_t retry;	      /* while a stream waits for a busy server */
+	struct poller poller;
+	struct watch wake;	      /* an eventfd: there is something in the inbox */
+	uint64_t tick_ms;	      /* loop time of the next tick: deadlines, pools */
 	struct worker_listener local; /* stream.N */
 	struct worker_listener *underlay;
 	size_t nunderlay;
@@ -82,12 +80,10 @@ void worker_carrier_keyed(struct carrier *c);
 void worker_carrier_want(struct carrier *c, uint16_t tag, uint16_t count);
 void worker_carrier_closing(struct carrier *c);
 void worker_unauth_remove(struct carrier *c); /* harmless when it is not in the list */
-void worker_on_retry(uv_timer_t *timer);
-void worker_on_soon(uv_idle_t *idle);
 
 static inline uint64_t worker_now_ms(const struct worker *w)
 {
-	return uv_now(&w->loop);
+	return w->poller.now_ms;
 }
 
 #endif
