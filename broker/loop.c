@@ -186,6 +186,9 @@ static unsigned choose_workers(const struct loop_config *config)
 	}
 	if (before)
 		return before;
+	/* Half of the processors: the programs whose streams we carry need the others, and a stream
+	 * that changes processors costs more than it gains. */
+	cpus /= 2;
 	return cpus < 1 ? 1 : cpus > WORKERS_DEFAULT_MAX ? WORKERS_DEFAULT_MAX : (unsigned)cpus;
 }
 
