@@ -4,11 +4,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/major.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+
+enum { TUN_MINOR = 200 }; /* devices.txt */
 
 /* What the descriptor is, for the warning; NULL when it may stay. */
 static const char *foreign(int fd)
@@ -16,6 +21,7 @@ static const char *foreign(int fd)
 	static const char ring[] = "anon_inode:[io_uring]";
 	char path[40], target[sizeof(ring)];
 	socklen_t len = sizeof(int);
+	struct stat st;
 	ssize_t n;
 	int domain;
 
@@ -37,6 +43,10 @@ static const char *foreign(int fd)
 	}
 	if (errno != ENOTSOCK)
 		return NULL;
+	/* It may be attached to an interface already. */
+	if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+		st.st_rdev == makedev(MISC_MAJOR, TUN_MINOR))
+		return "a TUN device";
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = readlink(path, target, sizeof(target));
 	return n == sizeof(ring) - 1 && memcmp(target, ring, sizeof(ring) - 1) == 0 ? "an io_uring"

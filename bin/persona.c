@@ -79,6 +79,10 @@ int main(int argc, char **argv)
 		help(stderr);
 		return CMD_USAGE;
 	}
+	if (strcmp(argv[optind], "help") == 0) {
+		help(stdout);
+		return fflush(stdout) == 0 ? CMD_OK : CMD_FAIL;
+	}
 	ctx.cmd = find(argv[optind]);
 	if (!ctx.cmd) {
 		fprintf(stderr, "persona: there is no command '%s'\nTry 'persona --help'.\n",

@@ -93,6 +93,10 @@ int run_args_parse(int argc, char **argv, struct run_args *argsp, struct fail *f
 	}
 	if (a.what == RUN_PROGRAM && optind == argc)
 		return usage(failp, "the program is missing", "");
+	/* "--new NAME -- PROGRAM": NAME would be run as the program. */
+	if (a.what == RUN_PROGRAM && s.new &&
+		!s.dashes &&optind + 1 < argc &&strcmp(argv[optind + 1], "--") == 0)
+		return usage(failp, "--new takes no name, but there is ", argv[optind]);
 	a.command = argv + optind;
 	*argsp = a;
 	return 0;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -53,6 +54,8 @@ static int add_network(scmp_filter_ctx ctx)
 		{SCMP_SYS(pidfd_getfd), EPERM, 0, {{0}}},
 		{SCMP_SYS(ioctl), EPERM, 1, {LOW32(1, TIOCSTI)}},
 		{SCMP_SYS(ioctl), EPERM, 1, {LOW32(1, TIOCLINUX)}},
+		{SCMP_SYS(ioctl), EPERM, 1, {LOW32(1, TUNSETIFF)}},
+		{SCMP_SYS(ioctl), EPERM, 1, {LOW32(1, TUNSETQUEUE)}},
 	};
 
 	return ADD_RULES(ctx, rules);

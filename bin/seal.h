@@ -14,6 +14,8 @@
  *      pidfd_getfd            EPERM: it takes sockets out of other processes of the same user.
  *      ioctl TIOCSTI, TIOCLINUX  EPERM: they type into the terminal, that is, into the shell
  *                             outside.
+ *      ioctl TUNSETIFF, TUNSETQUEUE  EPERM: who may attach to a TUN or TAP interface (root, or the
+ *                             owner of a persistent one) writes packets without any socket.
  *      signals to init, pidfd_open of init  EPERM: when init dies, membership ends. SIGKILL to
  *                             -1 and pidfds from /proc are not covered; whoever ends init that way
  *                             loses the network, no more.

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 
 #include "fdmsg.h"
 #include "log.h"
+#include "strayfd.h"
 #include "tag.h"
 #include "worker_priv.h"
 
@@ -54,6 +56,20 @@ static struct app *app_new(struct worker *w, int fd, const struct app_events *ev
 }
 
 /* Reads the fixed part of the request and the descriptor that comes with it. */
+/* Is this the socket at the other end? Then it has a name that nobody else can have (sockname.h),
+ * and closing it does not block. */
+static bool is_peer(const struct app *app, int fd)
+{
+	struct sockaddr_un own, peer;
+	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+
+	return getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
+	       getpeername(app->fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+	       own.sun_family == AF_UNIX && own_len == peer_len &&
+	       own_len > offsetof(struct sockaddr_un, sun_path) &&
+	       memcmp(&own, &peer, own_len) == 0;
+}
+
 void app_read_request(struct app *app)
 {
 	uint8_t buf[CONNREQ_LEN];
@@ -64,10 +80,13 @@ void app_read_request(struct app *app)
 
 	if (n == -EAGAIN)
 		return;
-	app->client_fd = fd;
 	app->waiting = false;
-	if (n != CONNREQ_LEN || fd < 0 || connreq_decode(buf, &req) < 0 || tag_get(fd, &tag) < 0 ||
-		tag.phase != TAG_CONNECTING) {
+	if (fd >= 0 && is_peer(app, fd))
+		app->client_fd = fd;
+	else
+		strayfd_close(fd);
+	if (n != CONNREQ_LEN || app->client_fd < 0 || connreq_decode(buf, &req) < 0 ||
+		tag_get(fd, &tag) < 0 || tag.phase != TAG_CONNECTING) {
 		app->events->lost(app, EPROTO);
 		return;
 	}

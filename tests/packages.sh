@@ -5,7 +5,12 @@
 
 # shellcheck disable=SC2034
 PACKAGES_BUILD='gcc libc6-dev pkg-config meson ninja-build libuv1-dev libsodium-dev libssl-dev
-	libjansson-dev libseccomp-dev libb2-dev libcmocka-dev'
+	libjansson-dev libseccomp-dev libb2-dev libcmocka-dev
+	uthash-dev scdoc'
+# Optional, and only built for this architecture.
+if [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ]; then
+	PACKAGES_BUILD="$PACKAGES_BUILD libipsec-mb-dev"
+fi
 # shellcheck disable=SC2034
 PACKAGES_QUICKSTART='iproute2 tcpdump curl nginx-light'
 # shellcheck disable=SC2034

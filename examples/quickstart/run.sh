@@ -21,7 +21,11 @@ PATH=$build/bin:$build/broker:$PATH:/usr/sbin:/sbin
 export PATH
 
 bold() {
-	printf '\n\033[1m%s\033[0m\n' "$*"
+	if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+		printf '\n\033[1m%s\033[0m\n' "$*"
+	else
+		printf '\n%s\n' "$*"
+	fi
 }
 
 # Shows a command as if it was typed on a host, and runs it there.

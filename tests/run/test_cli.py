@@ -214,6 +214,7 @@ def test_a_full_disk_is_an_error(world):
 def test_every_command_has_help_with_an_example_or_its_use(world):
     a = world.host("a")
     listing = a.persona("--help").ok().out
+    equal(a.persona("help").ok().out, listing, "persona help")
     commands = re.findall(r"^  (\w+) +\w", listing.split("Examples")[0], re.M)
     equal(len(commands), 10, f"commands in {commands}")
     for c in commands:

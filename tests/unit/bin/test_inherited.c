@@ -101,6 +101,16 @@ static void rings(void)
 	CHECK(!is_open(fd));
 }
 
+static void tuns(void)
+{
+	int fd = open("/dev/net/tun", O_RDWR);
+
+	if (fd < 0)
+		_exit(SKIPPED);
+	CHECK(inherited_close_foreign("test") == 1);
+	CHECK(!is_open(fd));
+}
+
 static void sockets_of_the_base_network_are_closed(void **state)
 {
 	(void)state;
@@ -131,12 +141,24 @@ static void io_urings_are_closed(void **state)
 	assert_int_equal(r, 0);
 }
 
+static void tun_devices_are_closed(void **state)
+{
+	int r = in_child(tuns);
+
+	(void)state;
+	if (r == SKIPPED) {
+		print_message("/dev/net/tun cannot be opened here\n");
+		skip();
+	}
+	assert_int_equal(r, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(sockets_of_the_base_network_are_closed),
 		cmocka_unit_test(everything_else_stays),
 		cmocka_unit_test(standard_descriptors_become_dev_null),
-		cmocka_unit_test(io_urings_are_closed)};
+		cmocka_unit_test(io_urings_are_closed), cmocka_unit_test(tun_devices_are_closed)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

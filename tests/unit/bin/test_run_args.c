@@ -80,6 +80,11 @@ static void new_takes_no_name(void **state)
 	assert_string_equal(args.address[0], "10.1.1.1");
 	assert_string_equal(args.address[1], "fd00::1");
 	assert_int_equal(parse(W(S("work"), S("--new"), S("--"), S("make"))), -EINVAL);
+	assert_int_equal(parse(W(S("--new"), S("work"), S("--"), S("make"))), -EINVAL);
+	assert_non_null(strstr(failure.message, "work"));
+	/* The program's own dashes behind ours. */
+	assert_int_equal(parse(W(S("--new"), S("--"), S("env"), S("--"), S("make"))), 0);
+	assert_string_equal(args.command[0], "env");
 }
 
 static void help_and_version_need_nothing_else(void **state)

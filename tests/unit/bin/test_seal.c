@@ -2,6 +2,8 @@
 /* The seal, by real calls; seal_lab.h tells how. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -149,6 +151,27 @@ static int console_paste(void)
 	char sub = 3;
 
 	return result(ioctl(lab_tty_fd, TIOCLINUX, &sub));
+}
+
+/* The interface vanishes with its descriptor. */
+static int attach_tun(void)
+{
+	struct ifreq ifr = {.ifr_name = "ptseal%d", .ifr_flags = IFF_TAP | IFF_NO_PI};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC), r;
+
+	/* Without the device the number alone is tried: ENOTTY without the seal. */
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	r = result(ioctl(fd, TUNSETIFF, &ifr));
+	close(fd);
+	return r;
+}
+
+static int attach_tun_queue_high_bits(void)
+{
+	struct ifreq ifr = {.ifr_flags = IFF_ATTACH_QUEUE};
+
+	return result(syscall(SYS_ioctl, lab_tty_fd, 0x500000000L | TUNSETQUEUE, &ifr));
 }
 
 static int kill_init(void)
@@ -358,6 +381,8 @@ static const struct seal_case denied[] = {
 	{"TIOCSTI", type_into_tty, -EPERM},
 	{"TIOCSTI with high bits", type_into_tty_high_bits, -EPERM},
 	{"TIOCLINUX", console_paste, -EPERM},
+	{"TUNSETIFF", attach_tun, -EPERM},
+	{"TUNSETQUEUE with high bits", attach_tun_queue_high_bits, -EPERM},
 	{"kill", kill_init, -EPERM},
 	{"kill of its group", kill_init_group, -EPERM},
 	{"kill with high bits", kill_init_high_bits, -EPERM},

@@ -353,18 +353,25 @@ static void test_garbage_is_closed(void **state)
 	assert_true(exchange(b, out, (size_t)n, in, sizeof(in)) > 0);
 }
 
-static void test_descriptors_sent_along_are_closed(void **state)
+/* Where the kernel lets the broker refuse them (Linux 6.16), sending one fails; the last close of a
+ * descriptor may block. Elsewhere it is closed. */
+static void test_descriptors_do_not_stay(void **state)
 {
 	struct bench *b = *state;
 	struct ask_request req = {.op = ASK_LEASE, .proto = IPPROTO_TCP};
 	uint8_t out[ASK_MAX];
-	int n = ask_encode_request(&req, out, sizeof(out)), fd, pipefd[2];
+	int n = ask_encode_request(&req, out, sizeof(out)), fd, pipefd[2], on;
+	socklen_t len = sizeof(on);
+	bool refusable;
 	char c;
 
 	enter_self(b);
 	assert_int_equal(pipe(pipefd), 0);
 	assert_int_equal(fdmsg_connect(b->path, SOCK_SEQPACKET, &fd), 0);
-	assert_int_equal(fdmsg_send(fd, out, (size_t)n, pipefd[1]), n);
+	refusable = getsockopt(fd, SOL_SOCKET, 83 /* SO_PASSRIGHTS */, &on, &len) == 0;
+	assert_int_equal(fdmsg_send(fd, out, (size_t)n, pipefd[1]), refusable ? -EPERM : n);
+	if (refusable) /* the connection is as good as before */
+		assert_int_equal(fdmsg_send(fd, out, (size_t)n, -1), n);
 	close(pipefd[1]);
 	run_until_readable(b, fd);
 	assert_int_equal(read(pipefd[0], &c, 1), 0); /* nobody holds the other end */
@@ -413,7 +420,7 @@ int main(void)
 		T(test_removed_portspace_answers_nothing),
 		T(test_member_gets_an_answer),
 		T(test_garbage_is_closed),
-		T(test_descriptors_sent_along_are_closed),
+		T(test_descriptors_do_not_stay),
 		T(test_silent_clients_are_bounded_and_dropped),
 	};
 

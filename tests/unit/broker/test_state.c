@@ -28,9 +28,9 @@ static char dir[64];
 
 static const char *path_of(const char *file)
 {
-	static char path[256];
+	static char path[sizeof(dir) + 256];
 
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	snprintf(path, sizeof(path), "%s/%.255s", dir, file);
 	return path;
 }
 

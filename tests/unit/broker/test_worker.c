@@ -2,6 +2,8 @@
 /* The data path alone, with honest peers and applications (worker_world.h). */
 #include "worker_world.h"
 
+#include <sys/wait.h>
+
 /* ---- tests ---- */
 
 static void test_server_sees_both_addresses(void **state)
@@ -297,6 +299,57 @@ static void test_late_reset_does_not_hit_the_next_stream(void **state)
 	close(listener);
 }
 
+/* Passes an internet socket that lingers over unsent data instead of its own, and exits: then the
+ * broker's close is the last one, and would wait. */
+static _Noreturn void pass_lingering(const struct sockaddr_in *to, int worker)
+{
+	struct connreq req = {.proto = IPPROTO_TCP, .src = at(0, 1), .dst = at(1, PORT)};
+	struct linger linger = {.l_onoff = 1, .l_linger = 60};
+	struct tag tag = {.kind = TAG_TCP, .phase = TAG_CONNECTING};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), strange = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	uint8_t buf[CONNREQ_LEN + CONNREQ_PAD];
+	static char data[1 << 20];
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/stream.%d", hosts[0].dir, worker);
+	connreq_encode(&req, buf);
+	if (connect(strange, (const struct sockaddr *)to, sizeof(*to)) < 0)
+		_exit(1);
+	while (send(strange, data, sizeof(data), MSG_DONTWAIT) > 0)
+		;
+	if (setsockopt(strange, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0 ||
+		tag_set(strange, &tag) < 0 ||
+		connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ||
+		fdmsg_send(fd, buf, sizeof(buf), strange) != sizeof(buf))
+		_exit(2);
+	_exit(0);
+}
+
+static void test_strange_descriptor_does_not_hold_up_a_worker(void **state)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM, 0), peer[8], status;
+	socklen_t len = sizeof(sin);
+
+	(void)state;
+	assert_int_equal(bind(listener, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(listen(listener, 8), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&sin, &len), 0);
+	for (int i = 0; i < 8; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			pass_lingering(&sin, i % 2);
+		peer[i] = accept(listener, NULL, NULL); /* never read */
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	test_bytes_and_half_close(state);
+	for (int i = 0; i < 8; i++)
+		close(peer[i]);
+	close(listener);
+}
+
 static void test_garbage_request_is_dropped(void **state)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -342,6 +395,7 @@ int main(void)
 		T(test_peer_gone_resets_streams_and_comes_back),
 		T(test_connections_in_a_row_reuse_carriers),
 		T(test_late_reset_does_not_hit_the_next_stream),
+		T(test_strange_descriptor_does_not_hold_up_a_worker),
 		T(test_garbage_request_is_dropped),
 	};
 

@@ -295,13 +295,19 @@ static inline int client(int from, int to, uint16_t port)
 	static uint16_t next = 40000;
 	struct tag tag = {.kind = TAG_TCP, .phase = TAG_CONNECTING};
 	struct connreq req = {.proto = IPPROTO_TCP, .src = at(from, next++), .dst = at(to, port)};
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct sockname name = {.kind = SOCKNAME_CLIENT,
+		.portspace = hosts[from].core.ps.id,
+		.src = req.src,
+		.dst = req.dst};
+	struct sockaddr_un sun = {.sun_family = AF_UNIX}, own;
+	socklen_t own_len = sockname_encode(&name, hosts[from].core.ps.info.secret, &own);
 	uint8_t buf[CONNREQ_LEN + CONNREQ_PAD];
 	int one = 1, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	assert_true(fd >= 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &one, sizeof(one)), 0);
 	assert_int_equal(tag_set(fd, &tag), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&own, own_len), 0);
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/stream.%d", hosts[from].dir, next % 2);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	connreq_encode(&req, buf);
