@@ -27,7 +27,8 @@ struct watch {
 
 struct poller {
 	int fd;
-	uint64_t now_ms; /* CLOCK_MONOTONIC when the turn's events came */
+	uint64_t now_ms;   /* CLOCK_MONOTONIC when the turn's events came */
+	uint64_t event_ns; /* CLOCK_MONOTONIC of the last event */
 	struct watch *garbage;
 };
 
