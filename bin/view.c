@@ -58,27 +58,77 @@ int view_portspaces(const json_t *array)
 	return out_table_print(t, 0, stdout);
 }
 
+/* What streams and datagrams of a link have together. */
+static json_int_t link_sum(const json_t *link, const char *key)
+{
+	const json_t *datagrams = json_object_get(link, "datagrams");
+
+	return json_integer_value(json_object_get(link, key)) +
+	       json_integer_value(json_object_get(datagrams, key));
+}
+
+/* Where the peer's datagrams come from, else what is configured. */
+static const char *link_endpoint(const json_t *link)
+{
+	return str_or(
+		json_object_get(link, "datagrams"), "endpoint", str_or(link, "endpoint", "-"));
+}
+
+static void cell_handshake(struct out_table *t, const json_t *link)
+{
+	const json_t *datagrams = json_object_get(link, "datagrams");
+	json_int_t when = json_integer_value(json_object_get(link, "last_handshake_s"));
+	json_int_t other = json_integer_value(json_object_get(datagrams, "last_handshake_s"));
+	char ago[OUT_NUMBER_LEN], text[OUT_NUMBER_LEN + 8];
+
+	if (other > when)
+		when = other;
+	if (when == 0) {
+		out_cell(t, OUT_DIM, "never");
+		return;
+	}
+	out_duration((json_int_t)time(NULL) - when, ago);
+	snprintf(text, sizeof(text), "%s ago", ago);
+	out_cell(t, OUT_PLAIN, text);
+}
+
+static void cells_transfer(struct out_table *t, const json_t *link)
+{
+	char buf[OUT_NUMBER_LEN];
+
+	out_cell(t, OUT_PLAIN, out_bytes(link_sum(link, "rx_bytes"), buf));
+	out_cell(t, OUT_PLAIN, out_bytes(link_sum(link, "tx_bytes"), buf));
+}
+
 int view_links(const json_t *array, int indent)
 {
 	static const char *const head[] = {
 		"LINK", "PEER", "ENDPOINT", "ALLOWED IPS", "KEEPALIVE", "PSK", NULL};
+	static const char *const head_live[] = {"LINK", "PEER", "ENDPOINT", "ALLOWED IPS",
+		"KEEPALIVE", "PSK", "HANDSHAKE", "RECEIVED", "SENT", NULL};
 	struct out_table *t;
 	char buf[OUT_NUMBER_LEN];
+	bool live;
 	size_t i;
 	json_t *link;
 
 	if (json_array_size(array) == 0)
 		return 0;
-	t = out_table_new(head, 0);
+	live = json_object_get(json_array_get(array, 0), "datagrams");
+	t = out_table_new(live ? head_live : head, 0);
 	json_array_foreach(array, i, link)
 	{
 		out_cell(t, OUT_PLAIN, str_or(link, "name", "-"));
 		out_cell(t, OUT_PLAIN, str_or(link, "peer", "-"));
-		out_cell(t, OUT_PLAIN, str_or(link, "endpoint", "-"));
+		out_cell(t, OUT_PLAIN, link_endpoint(link));
 		cell_joined(t, json_object_get(link, "allowed_ips"));
 		out_cell(t, OUT_PLAIN, number(link, "keepalive", buf));
 		out_cell(t, OUT_PLAIN,
 			json_is_true(json_object_get(link, "preshared")) ? "yes" : "no");
+		if (!live)
+			continue;
+		cell_handshake(t, link);
+		cells_transfer(t, link);
 	}
 	return out_table_print(t, indent, stdout);
 }
@@ -93,7 +143,7 @@ static void view_hosts(const json_t *hosts)
 		char *list = json_is_array(value) ? out_join(value) : NULL;
 		const char *text = list ? list : json_string_value(value);
 
-		fputs("  host        ", stdout);
+		fputs("  host          ", stdout);
 		out_text(stdout, OUT_PLAIN, name);
 		fputs(" = ", stdout);
 		out_text(stdout, OUT_PLAIN, text ? text : "-");
@@ -104,9 +154,25 @@ static void view_hosts(const json_t *hosts)
 
 static void field(const char *name, const char *value)
 {
-	printf("  %-12s", name);
+	printf("  %-14s", name);
 	out_text(stdout, OUT_PLAIN, value);
 	putchar('\n');
+}
+
+/* The settings by their keys in the configuration file. */
+static void view_settings(const json_t *settings)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)settings, key, value)
+	{
+		char *list = json_is_array(value) ? out_join(value) : NULL;
+		const char *text = list ? list : json_string_value(value);
+
+		field(key, text ? text : "-");
+		free(list);
+	}
 }
 
 int view_portspace(const json_t *ps)
@@ -125,6 +191,13 @@ int view_portspace(const json_t *ps)
 	field("hostname", str_or(ps, "hostname", "-"));
 	field("mtu", number(ps, "mtu", buf));
 	free(addresses);
+	if (json_array_size(json_object_get(ps, "dns")) > 0) {
+		char *dns = out_join(json_object_get(ps, "dns"));
+
+		field("dns", dns ? dns : "-");
+		free(dns);
+	}
+	view_settings(json_object_get(ps, "settings"));
 	view_hosts(json_object_get(ps, "hosts"));
 	return view_links(json_object_get(ps, "links"), 2);
 }
@@ -154,20 +227,6 @@ static enum out_style state_style(const char *state)
 	return strcmp(state, "down") == 0 ? OUT_BAD : OUT_DIM;
 }
 
-static void cell_handshake(struct out_table *t, const json_t *link)
-{
-	const json_t *when = json_object_get(link, "last_handshake_s");
-	char ago[OUT_NUMBER_LEN], text[OUT_NUMBER_LEN + 8];
-
-	if (!json_is_integer(when)) {
-		out_cell(t, OUT_DIM, "never");
-		return;
-	}
-	out_duration((json_int_t)time(NULL) - json_integer_value(when), ago);
-	snprintf(text, sizeof(text), "%s ago", ago);
-	out_cell(t, OUT_PLAIN, text);
-}
-
 static int view_link_counters(const json_t *array)
 {
 	static const char *const head[] = {"LINK", "STATE", "ENDPOINT", "STREAMS", "CARRIERS",
@@ -186,13 +245,10 @@ static int view_link_counters(const json_t *array)
 
 		out_cell(t, OUT_PLAIN, str_or(link, "name", "-"));
 		out_cell(t, state_style(state), state);
-		out_cell(t, OUT_PLAIN, str_or(link, "endpoint", "-"));
+		out_cell(t, OUT_PLAIN, link_endpoint(link));
 		out_cell(t, OUT_PLAIN, number(link, "streams", buf));
 		out_cell(t, OUT_PLAIN, number(link, "carriers", buf));
-		out_cell(t, OUT_PLAIN,
-			out_bytes(json_integer_value(json_object_get(link, "rx_bytes")), buf));
-		out_cell(t, OUT_PLAIN,
-			out_bytes(json_integer_value(json_object_get(link, "tx_bytes")), buf));
+		cells_transfer(t, link);
 		cell_handshake(t, link);
 		out_cell(t, OUT_BAD, str_or(link, "error", ""));
 	}
@@ -274,4 +330,34 @@ int view_status(const json_t *ps)
 	if (r == 0)
 		r = view_inits(json_object_get(ps, "inits"));
 	return r == 0 ? view_ports(json_object_get(ps, "ports")) : r;
+}
+
+int view_services(const json_t *array)
+{
+	static const char *const head[] = {"PORT", "SERVER", "ADDRESS", "PROCESS", "WHY", NULL};
+	struct out_table *t = out_table_new(head, 0);
+	char buf[OUT_NUMBER_LEN + 8], pid[OUT_NUMBER_LEN], why[160];
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(array, i, row)
+	{
+		const char *reason = str_or(row, "why", "-"), *by = str_or(row, "by", "");
+		bool answers = strcmp(reason, "own") == 0 || strcmp(reason, "inherited") == 0;
+
+		snprintf(buf, sizeof(buf), "%s/%lld", str_or(row, "proto", "-"),
+			(long long)json_integer_value(json_object_get(row, "port")));
+		snprintf(why, sizeof(why), "%s%s%s", reason,
+			!*by				? ""
+			: strcmp(reason, "hidden") == 0 ? " at "
+							: " by ",
+			by);
+		number(row, "pid", pid);
+		out_cell(t, answers ? OUT_GOOD : OUT_DIM, buf);
+		out_cell(t, OUT_PLAIN, str_or(row, "server", "-"));
+		out_cell(t, OUT_PLAIN, str_or(row, "address", "-"));
+		out_cell(t, OUT_PLAIN, strcmp(pid, "0") == 0 ? "-" : pid);
+		out_cell(t, answers ? OUT_PLAIN : OUT_DIM, why);
+	}
+	return out_table_print(t, 0, stdout);
 }

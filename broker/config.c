@@ -11,8 +11,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config_net.h"
 #include "config_parse.h"
-#include "route.h"
+#include "prefix_set.h"
 
 enum { ALLOWED_PER_LINE = 8 };
 
@@ -37,6 +38,7 @@ void config_free(struct config *config)
 		peer_wipe(&config->peers[i]);
 	free(config->peers);
 	free(config->hosts);
+	config_net_free(config);
 	for (size_t i = 0; i < config->nwarnings; i++)
 		free(config->warnings[i]);
 	free(config->warnings);
@@ -161,7 +163,12 @@ struct config_peer *config_find_link(const struct config *config, const char *na
 void config_remove_peer(struct config *config, struct config_peer *peer)
 {
 	const size_t at = (size_t)(peer - config->peers);
+	size_t routes = 0;
 
+	for (size_t i = 0; i < config->nroutes; i++)
+		if (!peer->name[0] || strcmp(config->routes[i].link, peer->name) != 0)
+			config->routes[routes++] = config->routes[i];
+	config->nroutes = routes;
 	peer_wipe(peer);
 	memmove(peer, peer + 1, (config->npeers - at - 1) * sizeof(*peer));
 	config->npeers--;
@@ -298,8 +305,8 @@ static int check_peer(const struct config *config, size_t at, struct config_erro
 /* No prefix may lead to two peers. */
 static int check_allowed(const struct config *config, struct config_error *errp)
 {
-	struct route *routes = NULL;
-	int r = route_new(&routes);
+	struct prefix_set *set = NULL;
+	int r = 0;
 
 	for (size_t i = 0; !r && i < config->npeers; i++) {
 		struct config_peer *peer = &config->peers[i];
@@ -307,7 +314,7 @@ static int check_allowed(const struct config *config, struct config_error *errp)
 		for (size_t j = 0; !r && j < peer->nallowed; j++) {
 			char text[PREFIX_STRLEN], key[KEY_STRLEN];
 
-			r = route_add(routes, &peer->allowed[j], peer);
+			r = prefix_set_add(&set, &peer->allowed[j], i);
 			if (r == -EEXIST)
 				r = config_fail(errp, 0, -EINVAL,
 					"peer %s: %s is another peer's already; a prefix can lead "
@@ -322,7 +329,7 @@ static int check_allowed(const struct config *config, struct config_error *errp)
 	}
 	if (r == -ENOMEM)
 		config_fail(errp, 0, r, "out of memory");
-	route_free(routes);
+	prefix_set_free(set);
 	return r;
 }
 
@@ -423,6 +430,8 @@ int config_check(const struct config *config, struct config_error *errp)
 		r = check_allowed(config, errp);
 	if (!r)
 		r = check_hosts(config, errp);
+	if (!r)
+		r = config_net_check(config, errp);
 	return r;
 }
 
@@ -487,16 +496,16 @@ static void put_peer(struct out *out, const struct config_peer *peer)
 		put_number(out, "PersistentKeepalive", peer->keepalive_s);
 }
 
-static void put_persona(struct out *out, const struct config *config)
+/* The section's lines; only those of config_net.c go through here. */
+static void put_net(const char *key, const char *value, void *arg)
+{
+	put_line(arg, key, value);
+}
+
+static void put_persona_lines(struct out *out, const struct config *config)
 {
 	char text[PREFIX_STRLEN]; /* the longest of the texts below and more */
-	bool links = false;
 
-	for (size_t i = 0; i < config->npeers; i++)
-		links = links || config->peers[i].name[0];
-	if (!config->hostname[0] && !config->streams_max && !config->nhosts && !links)
-		return;
-	put(out, "\n[Persona]\n");
 	if (config->hostname[0])
 		put_line(out, "Hostname", config->hostname);
 	if (config->streams_max)
@@ -517,6 +526,18 @@ static void put_persona(struct out *out, const struct config *config)
 		put(out, config->peers[i].name);
 		put(out, "\n");
 	}
+	config_net_format(config, put_net, out);
+}
+
+static void put_persona(struct out *out, const struct config *config)
+{
+	struct out count = {0};
+
+	put_persona_lines(&count, config);
+	if (count.len == 0)
+		return;
+	put(out, "\n[Persona]\n");
+	put_persona_lines(out, config);
 }
 
 static void put_config(struct out *out, const struct config *config)
@@ -529,6 +550,8 @@ static void put_config(struct out *out, const struct config *config)
 		put_line(out, "Address", prefix_format(&config->addresses[i], text));
 	if (config->mtu)
 		put_number(out, "MTU", config->mtu);
+	if (config->listen_port)
+		put_number(out, "ListenPort", config->listen_port);
 	for (size_t i = 0; i < config->ndns; i++)
 		put_line(out, "DNS", config->dns[i]);
 	for (size_t i = 0; i < config->npeers; i++)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* A portspace's configuration file: wg-quick's format and one more section, [Persona].
  *
- *   [Interface]            PrivateKey, Address, MTU, DNS (Table, SaveConfig, ListenPort, FwMark and
+ *   [Interface]            PrivateKey, Address, MTU, DNS, ListenPort (Table, SaveConfig, FwMark and
  *                          the hooks PreUp, PostUp, PreDown, PostDown are accepted and ignored,
  *                          each with a warning; hooks are never run)
  *   [Peer] ...             PublicKey, PresharedKey, AllowedIPs, Endpoint, PersistentKeepalive
  *   [Persona]              Hostname = NAME; Host = ADDRESS NAME [NAME...] (repeated);
  *                          Link = PUBKEY NAME (repeated: the interface name of that peer);
- *                          StreamsMax = N
+ *                          StreamsMax = N; and the settings of config_net.c: Super, Inherit,
+ *                          Hide, Gateway, Routing, Network, Route, RipUpdate, ProxyProtocol
  *
  * Model: text in, struct out, and back; no I/O. config_parse() and config_check() enforce the same
  * rules, so a struct built by hand and checked can be written and read again. Secrets live in
@@ -39,7 +40,36 @@ enum {
 	CONFIG_MTU_MIN = 576,	   /* RFC 791: what every IPv4 host takes */
 	CONFIG_MTU_MAX = 65535,
 	CONFIG_MTU_DEFAULT = 1420,
-	CONFIG_STREAMS_MAX = 1000000 /* largest StreamsMax */
+	CONFIG_STREAMS_MAX = 1000000, /* largest StreamsMax */
+	CONFIG_PORTS_MAX = 128,	      /* ranges in Hide or ProxyProtocol */
+	CONFIG_PREFIXES_MAX = 64,     /* prefixes in Gateway or Network */
+	CONFIG_ROUTES_MAX = 4096,     /* static routes */
+	CONFIG_RIP_UPDATE_S = 30,     /* RipUpdate when not given (RFC 2453, section 3.8) */
+	CONFIG_LISTEN_PORT = 51821    /* ListenPort when not given */
+};
+
+/* Ports of one protocol, as "tcp/22" or "udp/5000-5010". */
+struct config_ports {
+	uint8_t proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint16_t first, last;
+};
+
+struct config_port_list {
+	struct config_ports *ports; /* owned array */
+	size_t n;
+};
+
+struct config_prefix_list {
+	struct prefix *prefixes; /* masked; owned array */
+	size_t n;
+};
+
+/* "PREFIX via ADDR [metric N]" or "PREFIX dev LINK [metric N]". */
+struct config_route {
+	struct prefix prefix;	  /* masked */
+	struct addr via;	  /* valid when link is "" */
+	char link[LINK_NAME_MAX]; /* "" when via is given */
+	uint8_t metric;		  /* 1..15, as RIP counts */
 };
 
 struct config_peer {
@@ -65,8 +95,20 @@ struct config {
 	uint16_t mtu;			    /* bytes, 0: not given (CONFIG_MTU_DEFAULT applies) */
 	char hostname[CONFIG_HOSTNAME_MAX]; /* "" when not given */
 	unsigned streams_max;		    /* 0: not given */
-	char dns[CONFIG_DNS_MAX][HOSTS_NAME_MAX]; /* addresses and search domains, kept, not used */
+	char dns[CONFIG_DNS_MAX][HOSTS_NAME_MAX]; /* servers' addresses and search domains */
 	size_t ndns;
+	uint16_t listen_port; /* ListenPort, 0 when not given; only below a super-portspace */
+	/* settings of config_net.c */
+	char super[PORTSPACE_NAME_MAX]; /* "": the root */
+	bool inherit;			/* services of the super-portspace answer here too */
+	bool rip;			/* Routing = rip */
+	uint16_t rip_update_s;		/* 0: not given (CONFIG_RIP_UPDATE_S applies) */
+	struct config_port_list hide;
+	struct config_port_list proxy;
+	struct config_prefix_list gateways;
+	struct config_prefix_list networks; /* none: those of the addresses */
+	struct config_route *routes;	    /* owned array */
+	size_t nroutes;
 	struct config_peer *peers; /* owned array */
 	size_t npeers;
 	struct config_host *hosts; /* owned array */

@@ -24,11 +24,10 @@
 #include <strings.h>
 
 #include "config.h"
+#include "config_net.h"
 #include "config_parse.h"
-#include "route.h"
-
-static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-static const char space[] = " \t\r\v\f";
+#include "config_word.h"
+#include "prefix_set.h"
 
 enum section { SECTION_NONE, SECTION_INTERFACE, SECTION_PEER, SECTION_PERSONA };
 
@@ -46,8 +45,9 @@ struct parser {
 	enum section section;
 	unsigned peer_line; /* of the last [Peer] */
 	uint32_t seen;	    /* keys of the table given in [Interface], [Persona] or this [Peer] */
+	uint32_t net_seen;  /* keys of config_net.c */
 	struct config_peer *peer;
-	struct route *allowed; /* every AllowedIPs so far, to peer index + 1 */
+	struct prefix_set *allowed; /* every AllowedIPs so far, by number of peer */
 	struct hosts *hosts;   /* every Host so far */
 	struct pending_link *links;
 	size_t nlinks;
@@ -93,52 +93,6 @@ static int warn(struct parser *p, const char *fmt, ...)
 	return 0;
 }
 
-/* The next item of *sp, separated by any of `delims` and trimmed; NULL at the end. */
-static char *next_item(char **sp, const char *delims)
-{
-	char *item = strsep(sp, delims);
-	size_t len;
-
-	if (!item)
-		return NULL;
-	item += strspn(item, space);
-	len = strlen(item);
-	while (len && strchr(space, item[len - 1]))
-		item[--len] = '\0';
-	return item;
-}
-
-/* A foreign text as errors may show it: not when something in it looks like a key in the wrong
- * place. */
-static const char *show(const char *text)
-{
-	for (const char *at = text; *at; at++) {
-		const size_t run = strspn(at, base64);
-
-		if (run >= KEY_STRLEN - 5)
-			return "(a key?)";
-		if (!run)
-			continue;
-		at += run - 1;
-	}
-	return text;
-}
-
-/* A decimal number of digits only, at most `max`. 0 or -EINVAL. */
-static int parse_number(const char *s, unsigned long max, unsigned long *np)
-{
-	const size_t len = strlen(s);
-	unsigned long n;
-
-	if (!len || len > 9 || strspn(s, "0123456789") != len)
-		return -EINVAL;
-	n = strtoul(s, NULL, 10);
-	if (n > max)
-		return -EINVAL;
-	*np = n;
-	return 0;
-}
-
 /* A secret key to fresh key_new() memory. */
 static int parse_secret(struct parser *p, const char *name, const char *value, struct key **keyp)
 {
@@ -174,21 +128,21 @@ static int handle_address(struct parser *p, char *value)
 	struct config *config = p->config;
 	char *item;
 
-	while ((item = next_item(&value, ","))) {
+	while ((item = config_next_item(&value, ","))) {
 		struct prefix prefix;
 		const char *problem;
 
 		if (prefix_parse(item, &prefix))
 			return bad(p,
 				"Address '%.60s' is no address; write for example 10.77.0.1/24",
-				show(item));
+				config_show(item));
 		problem = config_address_problem(&prefix);
 		if (problem)
-			return bad(p, "Address %.60s %s", show(item), problem);
+			return bad(p, "Address %.60s %s", config_show(item), problem);
 		for (size_t i = 0; i < config->naddresses; i++) {
 			if (addr_equal(&config->addresses[i].addr, &prefix.addr))
-				return bad(
-					p, "Address %.60s is there twice; remove one", show(item));
+				return bad(p, "Address %.60s is there twice; remove one",
+					config_show(item));
 		}
 		if (config->naddresses == INFO_ADDRS_MAX)
 			return bad(p, "more than %d addresses; a portspace cannot have more",
@@ -202,8 +156,8 @@ static int handle_mtu(struct parser *p, char *value)
 {
 	unsigned long mtu;
 
-	if (parse_number(value, CONFIG_MTU_MAX, &mtu) || mtu < CONFIG_MTU_MIN)
-		return bad(p, "MTU '%.20s' must be a number from %d to %d", show(value),
+	if (config_parse_number(value, CONFIG_MTU_MAX, &mtu) || mtu < CONFIG_MTU_MIN)
+		return bad(p, "MTU '%.20s' must be a number from %d to %d", config_show(value),
 			CONFIG_MTU_MIN, CONFIG_MTU_MAX);
 	p->config->mtu = (uint16_t)mtu;
 	return 0;
@@ -214,16 +168,28 @@ static int handle_dns(struct parser *p, char *value)
 	struct config *config = p->config;
 	char *item;
 
-	while ((item = next_item(&value, ","))) {
+	while ((item = config_next_item(&value, ","))) {
 		struct addr addr;
 
 		if (addr_parse(item, &addr) && !hosts_name_valid(item))
-			return bad(p, "DNS '%.60s' is neither an address nor a domain", show(item));
+			return bad(p, "DNS '%.60s' is neither an address nor a domain",
+				config_show(item));
 		if (config->ndns == CONFIG_DNS_MAX)
 			return bad(p, "more than %d DNS entries; remove some", CONFIG_DNS_MAX);
 		snprintf(config->dns[config->ndns++], HOSTS_NAME_MAX, "%s", item);
 	}
-	return warn(p, "DNS is kept but no server is asked: names come from Host lines and links");
+	return 0;
+}
+
+static int handle_listen_port(struct parser *p, char *value)
+{
+	unsigned long port;
+
+	if (config_parse_number(value, UINT16_MAX, &port) || !port)
+		return bad(p, "ListenPort '%.20s' must be a number from 1 to 65535",
+			config_show(value));
+	p->config->listen_port = (uint16_t)port;
+	return 0;
 }
 
 /* --- [Peer] --- */
@@ -257,29 +223,28 @@ static int handle_preshared_key(struct parser *p, char *value)
 
 static int handle_allowed_ips(struct parser *p, char *value)
 {
-	/* Values of the route table: peer numbers from 1 as pointers. */
-	void *self = (void *)(uintptr_t)p->config->npeers;
+	const size_t self = p->config->npeers;
 	char *item;
 
 	if (!*value)
 		return 0;
-	while ((item = next_item(&value, ","))) {
+	while ((item = config_next_item(&value, ","))) {
 		struct prefix prefix;
 		int r;
 
 		if (prefix_parse(item, &prefix))
 			return bad(p,
 				"AllowedIPs '%.60s' is no prefix; write for example 10.77.0.0/24",
-				show(item));
-		if (route_get(p->allowed, &prefix) == self)
+				config_show(item));
+		if (prefix_set_has(p->allowed, &prefix, self))
 			continue;
-		r = route_add(p->allowed, &prefix, self);
+		r = prefix_set_add(&p->allowed, &prefix, self);
 		if (r == -EEXIST)
 			return bad(p,
 				"AllowedIPs %.60s is another [Peer]'s already; a prefix can lead "
 				"to "
 				"one peer only",
-				show(item));
+				config_show(item));
 		if (!r)
 			r = config_append_allowed(p->peer, &prefix);
 		if (r == -ENOSPC)
@@ -294,7 +259,8 @@ static int handle_allowed_ips(struct parser *p, char *value)
 static int handle_endpoint(struct parser *p, char *value)
 {
 	if (config_endpoint_split(value, NULL, NULL))
-		return bad(p, "Endpoint '%.80s' must be HOST:PORT or [IPV6]:PORT", show(value));
+		return bad(
+			p, "Endpoint '%.80s' must be HOST:PORT or [IPV6]:PORT", config_show(value));
 	snprintf(p->peer->endpoint, sizeof(p->peer->endpoint), "%s", value);
 	return 0;
 }
@@ -303,9 +269,9 @@ static int handle_keepalive(struct parser *p, char *value)
 {
 	unsigned long seconds = 0;
 
-	if (strcasecmp(value, "off") && parse_number(value, UINT16_MAX, &seconds))
+	if (strcasecmp(value, "off") && config_parse_number(value, UINT16_MAX, &seconds))
 		return bad(p, "PersistentKeepalive '%.20s' must be seconds from 0 to 65535, or off",
-			show(value));
+			config_show(value));
 	p->peer->keepalive_s = (uint16_t)seconds;
 	return 0;
 }
@@ -318,20 +284,21 @@ static int handle_hostname(struct parser *p, char *value)
 		return bad(p,
 			"Hostname '%.64s' is not valid: use letters, digits, '-' and '.', at most "
 			"64",
-			show(value));
+			config_show(value));
 	snprintf(p->config->hostname, sizeof(p->config->hostname), "%s", value);
 	return 0;
 }
 
 static int handle_host(struct parser *p, char *value)
 {
-	char *item = next_item(&value, space);
+	char *item = config_next_item(&value, config_space);
 	struct addr addr;
 	size_t names = 0;
 
 	if (addr_parse(item, &addr))
-		return bad(p, "Host '%.60s' is no address; write Host = ADDRESS NAME", show(item));
-	while ((item = next_item(&value, space))) {
+		return bad(p, "Host '%.60s' is no address; write Host = ADDRESS NAME",
+			config_show(item));
+	while ((item = config_next_item(&value, config_space))) {
 		size_t before = hosts_count(p->hosts);
 		int r;
 
@@ -343,7 +310,7 @@ static int handle_host(struct parser *p, char *value)
 			return bad(p,
 				"Host name '%.80s' is not valid, or below localhost, which cannot "
 				"be changed",
-				show(item));
+				config_show(item));
 		if (!r && hosts_count(p->hosts) > before)
 			r = config_append_host(p->config, &addr, item);
 		if (r == -ENOSPC)
@@ -357,11 +324,11 @@ static int handle_host(struct parser *p, char *value)
 
 static int handle_link(struct parser *p, char *value)
 {
-	const char *key = next_item(&value, space), *name;
+	const char *key = config_next_item(&value, config_space), *name;
 	struct pending_link *links, *link;
 
 	if (value)
-		value += strspn(value, space);
+		value += strspn(value, config_space);
 	name = value ? value : "";
 	links = reallocarray(p->links, p->nlinks + 1, sizeof(*links));
 	if (!links)
@@ -375,7 +342,7 @@ static int handle_link(struct parser *p, char *value)
 		return bad(p,
 			"Link '%.20s' is no interface name: use 1 to 15 characters without space "
 			"and without / : # or comma, not 'lo'",
-			show(name));
+			config_show(name));
 	for (size_t i = 0; i < p->nlinks; i++) {
 		if (!strcmp(links[i].name, name) || key_equal(&links[i].peer, &link->peer))
 			return bad(p,
@@ -392,9 +359,9 @@ static int handle_streams_max(struct parser *p, char *value)
 {
 	unsigned long n;
 
-	if (parse_number(value, CONFIG_STREAMS_MAX, &n) || !n)
-		return bad(p, "StreamsMax '%.20s' must be a number from 1 to %d", show(value),
-			CONFIG_STREAMS_MAX);
+	if (config_parse_number(value, CONFIG_STREAMS_MAX, &n) || !n)
+		return bad(p, "StreamsMax '%.20s' must be a number from 1 to %d",
+			config_show(value), CONFIG_STREAMS_MAX);
 	p->config->streams_max = (unsigned)n;
 	return 0;
 }
@@ -406,11 +373,10 @@ static const struct rule rules[] = {
 	{SECTION_INTERFACE, "Address", handle_address, NULL, false},
 	{SECTION_INTERFACE, "MTU", handle_mtu, NULL, true},
 	{SECTION_INTERFACE, "DNS", handle_dns, NULL, false},
-	{SECTION_INTERFACE, "ListenPort", NULL,
-		"is ignored: portspaces share the port of persona-broker --listen", false},
-	{SECTION_INTERFACE, "FwMark", NULL, "is ignored: there are no packets to mark", false},
-	{SECTION_INTERFACE, "Table", NULL, "is ignored: a portspace routes by AllowedIPs alone",
+	{SECTION_INTERFACE, "ListenPort", handle_listen_port, NULL, true},
+	{SECTION_INTERFACE, "FwMark", NULL, "is ignored: the host's own packets are not marked",
 		false},
+	{SECTION_INTERFACE, "Table", NULL, "is ignored: a portspace has one routing table", false},
 	{SECTION_INTERFACE, "SaveConfig", NULL, "is ignored: every change is saved", false},
 	{SECTION_INTERFACE, "PreUp", NULL, no_hooks, false},
 	{SECTION_INTERFACE, "PostUp", NULL, no_hooks, false},
@@ -473,7 +439,7 @@ static int start_section(struct parser *p, const char *name)
 	} else {
 		return bad(p,
 			"section '%.40s' is not known; there are [Interface], [Peer] and [Persona]",
-			show(name));
+			config_show(name));
 	}
 	return 0;
 }
@@ -490,29 +456,54 @@ static int apply_rule(struct parser *p, unsigned i, char *value)
 	return rule->handle(p, value);
 }
 
+/* A key of config_net.c. -ENOENT: it is none. */
+static int parse_net_setting(struct parser *p, const char *key, const char *value)
+{
+	struct config_error error = {0};
+	const char *name = NULL;
+	unsigned i = 0;
+	int r;
+
+	while ((name = config_net_key(i)) && strcasecmp(name, key))
+		i++;
+	if (!name)
+		return -ENOENT;
+	if (p->section != SECTION_PERSONA)
+		return bad(p, "%s does not belong here; move it to [Persona]", name);
+	if (!config_net_repeats(name) && (p->net_seen & 1U << i))
+		return bad(p, "%s is there twice; remove one", name);
+	p->net_seen |= 1U << i;
+	r = config_net_set(p->config, name, config_show(value), &error);
+	return r ? config_fail(p->errp, p->line, r, "%s", error.message) : 0;
+}
+
 static int parse_setting(struct parser *p, char *text)
 {
 	static const char *const names[] = {"", "[Interface]", "[Peer]", "[Persona]"};
 	char *value = text, *key;
+	int r;
 
 	if (!strchr(text, '='))
 		return bad(p,
 			"neither [Section] nor Key = Value; correct it or start the line with #");
-	key = next_item(&value, "=");
-	value = next_item(&value, "");
+	key = config_next_item(&value, "=");
+	value = config_next_item(&value, "");
 	if (p->section == SECTION_NONE)
 		return bad(p, "'%.40s' stands before any section; start the file with [Interface]",
-			show(key));
+			config_show(key));
 	for (unsigned i = 0; i < RULES; i++) {
 		if (rules[i].section == p->section && !strcasecmp(rules[i].key, key))
 			return apply_rule(p, i, value);
 	}
+	r = parse_net_setting(p, key, value);
+	if (r != -ENOENT)
+		return r;
 	for (unsigned i = 0; i < RULES; i++) {
 		if (!strcasecmp(rules[i].key, key))
 			return bad(p, "%s does not belong to %s; move it to %s", rules[i].key,
 				names[p->section], names[rules[i].section]);
 	}
-	return bad(p, "key '%.40s' is not known in %s; correct or remove it", show(key),
+	return bad(p, "key '%.40s' is not known in %s; correct or remove it", config_show(key),
 		names[p->section]);
 }
 
@@ -521,7 +512,7 @@ static int parse_line(struct parser *p, char *text)
 	char *line;
 
 	text[strcspn(text, "#")] = '\0';
-	line = next_item(&text, "");
+	line = config_next_item(&text, "");
 	if (!*line)
 		return 0;
 	return *line == '[' ? start_section(p, line) : parse_setting(p, line);
@@ -575,7 +566,7 @@ int config_parse(const char *text, size_t len, struct config **configp, struct c
 			"larger than %d bytes: this is no configuration file", CONFIG_TEXT_MAX);
 	copy = sodium_malloc(len + 1);
 	p.config = config_new();
-	if (!copy || !p.config || route_new(&p.allowed) || hosts_new(&p.hosts)) {
+	if (!copy || !p.config || hosts_new(&p.hosts)) {
 		r = no_memory(&p);
 	} else {
 		memcpy(copy, text, len);
@@ -588,7 +579,7 @@ int config_parse(const char *text, size_t len, struct config **configp, struct c
 	else
 		config_free(p.config);
 	sodium_free(copy);
-	route_free(p.allowed);
+	prefix_set_free(p.allowed);
 	hosts_free(p.hosts);
 	free(p.links);
 	return r;

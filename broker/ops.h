@@ -96,11 +96,25 @@ ops_start_fn ops_create, ops_import, ops_destroy, ops_enter;
 ops_finish_fn ops_create_finish, ops_destroy_finish;
 ops_start_fn ops_link_add, ops_link_remove, ops_link_list;
 ops_finish_fn ops_link_add_finish, ops_link_remove_finish;
+ops_start_fn ops_hide, ops_unhide, ops_ports;
+ops_finish_fn ops_hide_finish;
 
 /* Adds a member to a reply; takes the value, which may be NULL (-ENOMEM then). */
 int ops_put(json_t *reply, const char *name, json_t *value, struct jsonio_error *err);
+/* An unnamed portspace, with a random name that no restart confuses with another one's. addresses:
+ * an array of strings, or NULL. */
+int ops_make_unnamed(
+	struct ops *ops, json_t *addresses, struct portspace **psp, struct jsonio_error *err);
 /* By name; NULL with *err (ENOENT). */
 struct portspace *ops_find(struct ops *ops, const char *name, struct jsonio_error *err);
+/* May a new portspace of this name have the super-portspace that the configuration names? 0, or
+ * negative errno with *err. */
+int ops_check_super(struct ops *ops, const struct config *config, const char *name,
+	struct jsonio_error *err);
+/* -EBUSY with *err while others are directly below it. */
+int ops_check_subs(struct ops *ops, const struct portspace *ps, struct jsonio_error *err);
+/* The hidden ports as texts; new reference, NULL when out of memory. */
+json_t *ops_hidden(const struct portspace *ps);
 /* Checks rq->config and prepares its text: for ops_file() when `file`, else only checked. */
 int ops_prepare(struct ops *ops, struct ops_request *rq, const char *name, bool file,
 	struct jsonio_error *err);

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config_net.h"
+
 #ifndef PERSONA_VERSION
 #define PERSONA_VERSION "unversioned" /* built without meson */
 #endif
@@ -66,9 +68,33 @@ json_t *status_broker(const struct core *core, const struct status_broker *broke
 /* An idle link has nothing open and no failed dial; whether the peer would answer is not known. */
 static const char *link_state(const struct link_stats *stats)
 {
-	if (stats->carriers > 0)
+	if (stats->carriers > 0 || stats->wg_session)
 		return "up";
 	return stats->error ? "down" : "idle";
+}
+
+/* The WireGuard side, as wg(8) shows it. */
+static json_t *datagrams(struct link *link)
+{
+	struct core *core = link->portspace->priv->core;
+	struct link_stats *stats = &link->stats;
+	const uint64_t handshake_ms = stats->wg_handshake_ms;
+	char text[ENDPOINT_STRLEN] = "";
+	json_t *o = json_object();
+
+	pthread_mutex_lock(&core->lock);
+	if (link->has_heard)
+		endpoint_format(&link->heard, text);
+	pthread_mutex_unlock(&core->lock);
+	put(&o, "endpoint", text[0] ? json_string(text) : json_null());
+	put(&o, "session", json_boolean(stats->wg_session));
+	put(&o, "last_handshake_s", handshake_ms ? integer(handshake_ms / 1000) : json_null());
+	put(&o, "rx_bytes", integer(stats->wg_rx_bytes));
+	put(&o, "tx_bytes", integer(stats->wg_tx_bytes));
+	put(&o, "rx_packets", integer(stats->wg_rx_packets));
+	put(&o, "tx_packets", integer(stats->wg_tx_packets));
+	put(&o, "rejected", integer(stats->wg_rejected));
+	return o;
 }
 
 static void put_link_detail(json_t **op, struct link *link)
@@ -87,6 +113,7 @@ static void put_link_detail(json_t **op, struct link *link)
 	put(op, "rx_bytes", integer(stats->rx_bytes));
 	put(op, "tx_bytes", integer(stats->tx_bytes));
 	put(op, "last_handshake_s", handshake_ms ? integer(handshake_ms / 1000) : json_null());
+	put(op, "datagrams", datagrams(link));
 }
 
 json_t *status_link(struct link *link, bool detail)
@@ -156,6 +183,42 @@ static json_t *hosts(const struct config *config)
 	return o;
 }
 
+static void put_setting(const char *key, const char *value, void *arg)
+{
+	json_t **op = arg, *values;
+
+	if (!config_net_repeats(key)) {
+		put(op, key, json_string(value));
+		return;
+	}
+	values = json_object_get(*op, key);
+	if (!values)
+		put(op, key, json_array());
+	values = json_object_get(*op, key);
+	if (values && json_array_append_new(values, json_string(value)) < 0) {
+		json_decref(*op);
+		*op = NULL;
+	}
+}
+
+/* By the keys of the configuration file; what is not set is not there. */
+static json_t *settings(const struct config *config)
+{
+	json_t *o = json_object();
+
+	config_net_format(config, put_setting, &o);
+	return o;
+}
+
+static json_t *dns(const struct config *config)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < config->ndns; i++)
+		append(&a, json_string(config->dns[i]));
+	return a;
+}
+
 static json_t *inits(const struct portspace_priv *priv)
 {
 	json_t *a = json_array();
@@ -198,6 +261,14 @@ static json_t *ports(struct portspace *ps)
 	return a;
 }
 
+/* Why its links have no network, or cannot be reached in it. */
+static json_t *super_error(const struct portspace *ps)
+{
+	if (!ps->below || ps->nested)
+		return json_null();
+	return json_string(atomic_load(&ps->super) ? "port in use" : "not found");
+}
+
 json_t *status_portspace(struct portspace *ps, bool detail)
 {
 	json_t *o = json_object();
@@ -208,9 +279,13 @@ json_t *status_portspace(struct portspace *ps, bool detail)
 	put(&o, "addresses", addresses(ps));
 	put(&o, "hostname", json_string(ps->info.hostname));
 	put(&o, "mtu", integer(ps->info.mtu));
+	put(&o, "super", json_string(ps->below ? ps->priv->config->super : "root"));
+	put(&o, "super_error", super_error(ps));
 	put(&o, "ephemeral", json_boolean(ps->ephemeral));
 	put(&o, "links", status_links(ps, detail));
 	put(&o, "hosts", hosts(ps->priv->config));
+	put(&o, "dns", dns(ps->priv->config));
+	put(&o, "settings", settings(ps->priv->config));
 	if (detail) {
 		put(&o, "inits", inits(ps->priv));
 		put(&o, "streams", integer(ps->streams));
