@@ -68,6 +68,46 @@ def rtt_values(done):
     return json.loads(done.out[done.out.find("{"):])
 
 
+def udp_round_trip(lab, peer, tools, count):
+    """One byte there and back in datagrams, `count` times."""
+    address, port = peer.target(peers.RTT)
+    side, full, env = peer.client([tools["rtt"], "ping-udp", address, str(port), str(count)])
+    values = rtt_values(lab.run(side, full, env=env))
+    return {"udp_rtt_median": values["median_ns"] / 1e3, "udp_rtt_p99": values["p99_ns"] / 1e3}
+
+
+UDP_PAYLOAD = 1200
+
+
+def udp_goodput(lab, peer, seconds):
+    """iperf3 -u from a to b as fast as the client can send: what the receiver got."""
+    address, port = peer.target(peers.IPERF)
+    argv = [need("iperf3"), "-c", address, "-p", str(port), "-t", str(seconds), "-u", "-b", "0",
+            "-l", str(UDP_PAYLOAD), "-J", "--get-server-output"]
+    side, full, env = peer.client(argv)
+    roots = peer.tunnel()
+    for _ in range(20):
+        before = cpu(roots)
+        done = lab.run(side, full, env=env, timeout=seconds + 30)
+        after = cpu(roots)
+        result = iperf_json(done)
+        if "busy" not in result.get("error", ""):
+            break
+        time.sleep(0.1)  # the server still ends the test before
+    if "error" in result or done.status:
+        raise Failed("iperf3: " + result.get("error", f"exit {done.status}"))
+    total = result["end"]["sum"]
+    received = total["packets"] - total["lost_packets"]
+    if received <= 0:
+        raise Failed("iperf3: no datagram arrived")
+    rate = received / total["seconds"]
+    values = {"udp_goodput": rate * UDP_PAYLOAD * 8 / 1e6, "udp_rate": rate / 1e3,
+              "udp_lost": total["lost_percent"]}
+    if roots:
+        values["udp_cpu"] = (sum(after) - sum(before)) / received * 1e6
+    return values
+
+
 def connections(lab, peer, concurrency, seconds):
     """ab against nginx, an empty file, a new connection for each request."""
     address, port = peer.target(peers.HTTP)

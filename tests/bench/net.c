@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain blocking TCP for the benchmark programs; see net.h. */
+/* Plain blocking sockets for the benchmark programs; see net.h. */
 #include "net.h"
 
 #include <errno.h>
@@ -71,6 +71,24 @@ int net_connect(const char *address, const char *port)
 		close(fd);
 	errno = err;
 	return -1;
+}
+
+int net_udp(const char *address, const char *port, bool bound)
+{
+	enum { LOST_S = 3 };
+	struct timeval lost = {.tv_sec = LOST_S};
+	struct addrinfo *ai = resolve(address, port, bound ? AI_PASSIVE : 0);
+	int fd = socket(ai->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		net_die("socket");
+	if (bound ? bind(fd, ai->ai_addr, ai->ai_addrlen)
+		  : connect(fd, ai->ai_addr, ai->ai_addrlen))
+		net_die(bound ? "bind" : "connect");
+	if (!bound && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &lost, sizeof(lost)))
+		net_die("SO_RCVTIMEO");
+	freeaddrinfo(ai);
+	return fd;
 }
 
 int net_ping(int fd)

@@ -57,6 +57,7 @@ class Servers:
         for what, argv in (
                 ("iperf3", [need("iperf3"), "-s", "-p", str(IPERF), "--forceflush"]),
                 ("rtt", [self.tools["rtt"], "serve", "0.0.0.0", str(RTT)]),
+                ("rtt-udp", [self.tools["rtt"], "serve-udp", "0.0.0.0", str(RTT)]),
                 ("nginx", [need("nginx"), "-e", lab.path(name + ".err"),
                            "-c", lab.path(name + "-nginx.conf")])):
             self.procs.append(lab.start(self.side, f"{name}-{what}", self.wrap(argv),
@@ -70,6 +71,7 @@ class Servers:
 
 class Peer:
     name = "?"
+    datagrams = True  # carries UDP
 
     def __init__(self, lab, tools, servers):
         self.lab, self.tools, self._servers = lab, tools, servers
@@ -154,6 +156,77 @@ class Wireguard(Peer):
         return f"wireguard-go {text[1]}, MTU 1420, ChaCha20-Poly1305, no pre-shared key"
 
 
+NEBULA = """pki: {{ca: {dir}/nebula-ca.crt, cert: {dir}/nebula-{side}.crt, key: {dir}/nebula-{side}.key}}
+static_host_map: {{"198.18.1.{its}": ["{address}:4242"]}}
+lighthouse: {{am_lighthouse: false}}
+listen: {{host: 0.0.0.0, port: 4242}}
+tun: {{dev: {dev}, mtu: 1300}}
+logging: {{level: error}}
+firewall:
+  outbound: [{{port: any, proto: any, host: any}}]
+  inbound: [{{port: any, proto: any, host: any}}]
+"""
+
+
+class Nebula(Peer):
+    """nebula on both hosts, each other's static host; cipher and MTU as by default."""
+    name = "nebula"
+
+    def up(self):
+        lab = self.lab
+        call("nebula-cert", "ca", "-name", "bench", "-duration", "48h",
+             "-out-crt", lab.path("nebula-ca.crt"), "-out-key", lab.path("nebula-ca.key"))
+        for side, other, mine, its in (("a", "b", 1, 2), ("b", "a", 2, 1)):
+            call("nebula-cert", "sign", "-name", side, "-ip", f"198.18.1.{mine}/24",
+                 "-ca-crt", lab.path("nebula-ca.crt"), "-ca-key", lab.path("nebula-ca.key"),
+                 "-out-crt", lab.path(f"nebula-{side}.crt"),
+                 "-out-key", lab.path(f"nebula-{side}.key"))
+            with open(lab.path(f"nebula-{side}.yml"), "w", encoding="ascii") as f:
+                f.write(NEBULA.format(dir=lab.dir, side=side, its=its, address=ADDRESS[other],
+                                      dev=f"neb{side}"))
+            self.procs.append(lab.start(side, f"nebula-{side}", [
+                need("nebula"), "-config", lab.path(f"nebula-{side}.yml")]))
+
+    def target(self, port):
+        return ("198.18.1.2", port)
+
+    def describe(self):
+        text = call("nebula", "-version").split()
+        return f"nebula {text[-1]}, MTU 1300, AES-256-GCM (its default)"
+
+
+class Openvpn(Peer):
+    """OpenVPN on both hosts: UDP, TLS with the other's certificate known, AES-256-GCM."""
+    name = "openvpn"
+
+    def up(self):
+        lab = self.lab
+        prints = {}
+        for side in "ab":
+            call("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={side}",
+                 "-keyout", lab.path(f"ovpn-{side}.key"), "-out", lab.path(f"ovpn-{side}.pem"))
+            text = call("openssl", "x509", "-in", lab.path(f"ovpn-{side}.pem"), "-noout",
+                        "-fingerprint", "-sha256")
+            prints[side] = text.strip().partition("=")[2]
+        for side, other, role in (("b", "a", "--tls-server"), ("a", "b", "--tls-client")):
+            mine, its = (2, 1) if side == "b" else (1, 2)
+            self.procs.append(lab.start(side, f"openvpn-{side}", [
+                need("openvpn"), role, "--dev", f"ovpn{side}", "--dev-type", "tun",
+                "--proto", "udp", "--remote", ADDRESS[other], "--local", ADDRESS[side],
+                "--ifconfig", f"198.18.2.{mine}", f"198.18.2.{its}", "--topology", "p2p",
+                "--dh", "none", "--cert", lab.path(f"ovpn-{side}.pem"),
+                "--key", lab.path(f"ovpn-{side}.key"), "--peer-fingerprint", prints[other],
+                "--data-ciphers", "AES-256-GCM", "--cipher", "AES-256-GCM", "--verb", "1"]))
+
+    def target(self, port):
+        return ("198.18.2.2", port)
+
+    def describe(self):
+        text = self.lab.run(None, [need("openvpn"), "--version"]).out.split()
+        return f"OpenVPN {text[1]}, UDP, AES-256-GCM, P-256 certificates, MTU 1500"
+
+
 STUNNEL = """foreground = yes
 debug = warning
 pid =
@@ -167,6 +240,7 @@ ciphersuites = TLS_AES_256_GCM_SHA384
 class Stunnel(Peer):
     """stunnel on both hosts: TLS 1.3, AES-256-GCM, the server's certificate verified."""
     name = "stunnel"
+    datagrams = False
 
     def up(self):
         lab = self.lab
@@ -208,6 +282,7 @@ class Stunnel(Peer):
 class Ssh(Peer):
     """ssh -L through an sshd of our own with throwaway keys; ciphers as they are by default."""
     name = "ssh"
+    datagrams = False
 
     SSHD = """Port 4022
 ListenAddress {address}
@@ -368,4 +443,4 @@ class Inside(Loopback):
         return "client and server in one portspace of host a"
 
 
-PEERS = (Plain, Wireguard, Stunnel, Ssh, Persona)
+PEERS = (Plain, Wireguard, Nebula, Openvpn, Stunnel, Ssh, Persona)

@@ -13,6 +13,8 @@ import subprocess
 BETWEEN = "Between two hosts"
 INSIDE = "Client and server on one host: kernel loopback, or one portspace"
 ALONE = "Persona alone"
+TABLE1 = "Table 1 of the paper: the same program in four constructions"
+FIGURE7 = "Figure 7 of the paper: nginx and ab by concurrency"
 EITHER = None
 
 # metric: (title, unit, digits, which way is better: 1 more, -1 less, section)
@@ -25,6 +27,12 @@ METRICS = {
     "connections_3": ("new connections, ab -c 3", "1/s", 0, 1, BETWEEN),
     "connections_10": ("new connections, ab -c 10", "1/s", 0, 1, BETWEEN),
     "connections_50": ("new connections, ab -c 50", "1/s", 0, 1, BETWEEN),
+    "udp_rtt_median": ("UDP 1-byte round trip, median", "us", 1, -1, BETWEEN),
+    "udp_rtt_p99": ("UDP 1-byte round trip, p99", "us", 1, -1, BETWEEN),
+    "udp_goodput": ("UDP goodput, 1200-byte payload", "Mbit/s", 0, 1, BETWEEN),
+    "udp_rate": ("  datagrams received", "1000/s", 1, 1, BETWEEN),
+    "udp_lost": ("  of those sent, lost", "%", 1, -1, BETWEEN),
+    "udp_cpu": ("  tunnel's CPU for each received", "us", 2, -1, BETWEEN),
     "cpu_processes": ("CPU per GB, the processes", "s", 2, -1, BETWEEN),
     "cpu_processes_kernel": ("  of it in the kernel", "s", 2, -1, BETWEEN),
     "cpu_machine": ("CPU per GB, whole machine", "s", 2, -1, BETWEEN),
@@ -36,6 +44,10 @@ METRICS = {
     "local_rtt_median": ("1-byte round trip, median", "us", 1, -1, INSIDE),
     "local_rtt_p99": ("1-byte round trip, p99", "us", 1, -1, INSIDE),
     "local_connections_10": ("new connections, ab -c 10", "1/s", 0, 1, INSIDE),
+    "local_udp_rtt_median": ("UDP 1-byte round trip, median", "us", 1, -1, INSIDE),
+    "local_udp_rtt_p99": ("UDP 1-byte round trip, p99", "us", 1, -1, INSIDE),
+    "local_udp_goodput": ("UDP goodput, 1200-byte payload", "Mbit/s", 0, 1, INSIDE),
+    "local_udp_rate": ("  datagrams received", "1000/s", 1, 1, INSIDE),
     "local_cpu_processes": ("CPU per GB, the processes", "s", 2, -1, INSIDE),
     "local_cpu_processes_kernel": ("  of it in the kernel", "s", 2, -1, INSIDE),
     "local_cpu_machine": ("CPU per GB, whole machine", "s", 2, -1, INSIDE),
@@ -61,6 +73,15 @@ METRICS = {
     "start_shim_extra": ("the shim alone, above true", "ms", 2, -1, ALONE),
 }
 
+METRICS.update({
+    "table1_tcp_latency": ("TCP latency", "us", 2, -1, TABLE1),
+    "table1_tcp_throughput": ("TCP throughput", "Mbit/s", 1, 1, TABLE1),
+    "table1_udp_latency": ("UDP latency", "us", 2, -1, TABLE1),
+    "table1_udp_throughput": ("UDP throughput", "Mbit/s", 1, 1, TABLE1),
+})
+METRICS.update({f"figure7_connections_{_n}": (f"ab -c {_n}", "1/s", 0, 1, FIGURE7)
+                for _n in range(1, 11)})
+
 # (metric, own column, comparison, factor, other column or None for an absolute limit, text)
 TARGETS = []
 for _n in (1, 4):
@@ -74,8 +95,14 @@ TARGETS += [
     ("rtt_median", "persona", "<=", 0.5, "wireguard-go"),
     ("connections_10", "persona", ">=", 3, "wireguard-go"),
     ("connections_10", "persona", ">", 1, "stunnel"),
+    ("connections_10", "persona", ">", 1, "nebula"),
+    ("connections_10", "persona", ">", 1, "openvpn"),
     ("connections_10", "persona", ">", 1, "ssh"),
     ("connections_10", "persona", ">", 1, "plain"),
+    ("udp_rtt_median", "persona", "<=", 0.5, "wireguard-go"),
+    ("udp_goodput", "persona", ">=", 3, "wireguard-go"),
+    ("udp_goodput", "persona", ">=", 3, "nebula"),
+    ("udp_goodput", "persona", ">=", 3, "openvpn"),
     ("local_throughput_1", "portspace", ">", 1, "loopback"),
     ("local_throughput_4", "portspace", ">", 1, "loopback"),
     ("local_rtt_median", "portspace", "<", 1, "loopback"),
@@ -86,6 +113,14 @@ TARGETS += [
     ("start_run_extra", "persona", "<=", 15, None),
     ("start_shim_extra", "persona", "<=", 2, None),
 ]
+
+for _what in ("tcp", "udp"):
+    TARGETS += [
+        (f"table1_{_what}_latency", "portspace", "<=", 1.015, "bare"),
+        (f"table1_{_what}_latency", "inheritance", "<=", 1.002, "below"),
+        (f"table1_{_what}_throughput", "portspace", ">=", 0.999, "bare"),
+        (f"table1_{_what}_throughput", "inheritance", ">=", 0.998, "below"),
+    ]
 
 COMPARE = {">=": lambda x, y: x >= y, "<=": lambda x, y: x <= y,
            ">": lambda x, y: x > y, "<": lambda x, y: x < y}
@@ -135,6 +170,16 @@ def summary(results):
             for metric, columns in results.items()}
 
 
+def figure7(summed):
+    """{column: {concurrency: requests per second}}"""
+    series = {}
+    for metric, columns in summed.items():
+        if metric.startswith("figure7_connections_"):
+            for column, stats in columns.items():
+                series.setdefault(column, {})[int(metric.rpartition("_")[2])] = stats["median"]
+    return series
+
+
 def ratios(summed, own):
     """{metric: {other column: own median / its median}}"""
     found = {}
@@ -156,13 +201,15 @@ def targets(summed, asked):
         base = summed.get(metric, {}).get(other) if other else None
         wanted = f"{comparison} {factor:g} " + (f"x {other}" if other else unit)
         section = " (local)" if METRICS[metric][4] is INSIDE else ""
+        if METRICS[metric][4] is TABLE1:
+            section = f", {own}"
         row = {"target": title + section, "wanted": wanted.strip(), "metric": metric}
         comparable = not other or (base and base["median"])
         if not mine or not comparable or asked.get(metric, factor) < factor:
             row.update(found=None, verdict="not measured")
         else:
             value = mine["median"] / base["median"] if other else mine["median"]
-            row.update(found=value, verdict="reached" if COMPARE[comparison](value, factor)
+            row.update(found=value, digits=3 if METRICS[metric][4] is TABLE1 else 2, verdict="reached" if COMPARE[comparison](value, factor)
                        else "missed")
         rows.append(row)
     return rows
@@ -221,12 +268,16 @@ def text(run):
     out += ["Peers:"] + [f"  {name}: {what}" for name, what in run["peers"].items()]
     summed = run["summary"]
     out.append(_section(summed, BETWEEN, "persona",
-                        ("plain", "wireguard-go", "stunnel", "ssh", "persona")))
+                        ("plain", "wireguard-go", "nebula", "openvpn", "stunnel", "ssh", "persona")))
     out.append(_section(summed, INSIDE, "portspace", ("loopback", "portspace")))
+    out.append(_section(summed, TABLE1, "portspace",
+                        ("bare", "portspace", "below", "inheritance")))
+    out.append(_section(summed, FIGURE7, "persona",
+                        ("plain", "wireguard-go", "persona", "inheritance")))
     out.append(_section(summed, ALONE, "persona", ("persona",)))
     out.append("Targets")
     out.append(table([["", "wanted", "found", ""]] + [
-        [t["target"], t["wanted"], "-" if t["found"] is None else f"{t['found']:.2f}",
+        [t["target"], t["wanted"], "-" if t["found"] is None else f"{t['found']:.{t['digits']}f}",
          t["verdict"]] for t in run["targets"]]))
     if run["notes"]:
         out += ["\nNotes"] + [f"  {n}" for n in run["notes"]]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures Persona beside plain TCP, wireguard-go, stunnel and ssh -L, in one run, in turn.
+"""Measures Persona beside the bare network, wireguard-go, nebula, OpenVPN, stunnel and ssh -L, in
+one run, in turn.
 
 Theory: figures from different times on a shared machine cannot be compared, ratios within one run
 can. So every peer is up for the whole run, and each round makes each measurement once over each
@@ -23,14 +24,17 @@ import time
 sys.dont_write_bytecode = True  # the source tree stays as it is
 
 import measure
+import paper
 import peers
 import report
 import scale
 from lab import Failed, Lab, last_line, machine_cpu, need, raise_limits
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-GROUPS = ("throughput", "rtt", "connect", "memory", "local", "idle", "portspaces", "start")
+GROUPS = ("throughput", "rtt", "connect", "udp", "memory", "local", "table1",
+          "figure7", "idle", "portspaces", "start")
 CONCURRENCY = (1, 3, 10, 50)
+FIGURE7 = range(1, 11)
 
 
 class Build:
@@ -38,7 +42,7 @@ class Build:
 
     FILES = {"run": "persona-run", "persona": "persona", "broker": "persona-broker",
              "preload": "libpersona-preload.so", "rtt": "bench-rtt", "idle": "bench-idle",
-             "spawn": "bench-spawn"}
+             "spawn": "bench-spawn", "table1": "bench-table1"}
 
     def __init__(self, root):
         self.root = os.path.abspath(root)
@@ -61,7 +65,7 @@ class Build:
 
     def tools(self, workdir):
         """The bench's own C programs, compiled here when the build has none yet."""
-        tools = {}
+        tools = {"table1": self.table1}  # needs the project's headers: only from a build
         for name in ("rtt", "idle", "spawn"):
             built = getattr(self, name)
             if not built:
@@ -85,8 +89,10 @@ class Bench:
         self.results, self.busy, self.described = {}, [], {}
         self.failures, self.notes = [], []
         self.between, self.inside, self.persona = [], [], None
+        self.constructions = None
         quick = args.quick
         self.settings = {"seconds": 1 if quick else 3, "round_trips": 4000 if quick else 20000,
+                         "table1_pings": 2000 if quick else 10000,
                          "idle_streams": 1000 if quick else 10000,
                          "portspaces": 100 if quick else 1000, "starts": 20 if quick else 50}
 
@@ -122,14 +128,16 @@ class Bench:
 
     def bring_up(self):
         shared = peers.Servers(self.lab, self.tools, "shared")
-        if self.wants("throughput", "rtt", "connect", "memory"):
+        if self.wants("throughput", "rtt", "connect", "udp", "memory", "figure7"):
             shared.up()
         for kind in peers.PEERS:
             if kind.name not in self.args.peers:
                 continue
             if kind is peers.Persona:
                 peer = kind(self.lab, self.tools, self.build)
-            elif self.wants("throughput", "rtt", "connect", "memory"):
+            elif self.wants("throughput", "rtt", "connect", "memory") or (
+                    kind in (peers.Plain, peers.Wireguard) and self.wants("figure7")) or (
+                    kind.datagrams and self.wants("udp")):
                 peer = kind(self.lab, self.tools, shared)
             else:
                 continue
@@ -141,6 +149,14 @@ class Bench:
             if self.persona:
                 local.append(peers.Inside(self.lab, self.tools, self.persona))
             self.inside = [p for p in local if self._up(p)]
+
+        if self.wants("table1", "figure7") and self.persona:
+            both = paper.Constructions(self.lab, self.build, self.tools)
+            try:
+                both.up()
+                self.constructions = both
+            except Failed as err:
+                self.failed("Table 1 did not come up", err)
 
     def _up(self, peer):
         try:
@@ -170,6 +186,19 @@ class Bench:
                 for c in CONCURRENCY if not group else (10,):
                     yield (f"ab -c {c}", over,
                            lambda p, c=c: measure.connections(lab, p, c, seconds), prefix)
+            if self.wants("udp"):
+                able = [p for p in over if p.datagrams]
+                yield ("UDP round trip", able,
+                       lambda p: measure.udp_round_trip(lab, p, tools, count), prefix)
+                yield ("UDP goodput", able,
+                       lambda p: measure.udp_goodput(lab, p, seconds), prefix)
+        if self.wants("figure7"):
+            over = [p for p in self.between if p.name in ("plain", "wireguard-go", "persona")]
+            if self.constructions:
+                over.append(paper.Inherited(self.constructions))
+            for c in FIGURE7:
+                yield (f"Figure 7, ab -c {c}", over,
+                       lambda p, c=c: measure.connections(lab, p, c, seconds), "figure7_")
         if self.wants("memory"):
             yield ("memory", self.between, measure.tunnel_memory, "")
 
@@ -184,6 +213,20 @@ class Bench:
             for i in range(len(over)):
                 peer = over[(i + number) % len(over)]
                 self.attempt(peer.name, what, lambda p=peer, f=function: f(p), prefix)
+
+    def table1(self):
+        """Many short runs in turn: what is looked for is small."""
+        if not self.constructions or not self.wants("table1"):
+            return
+        seconds, pings = self.settings["seconds"], self.settings["table1_pings"]
+        for number in range(self.args.rounds * 4):
+            for what, n in (("ping", pings), ("ping-udp", pings), ("send", seconds),
+                            ("send-udp", seconds)):
+                order = paper.CONSTRUCTIONS
+                for i in range(len(order)):
+                    name = order[(i + number) % len(order)]
+                    self.attempt(name, f"Table 1 {what}", lambda c=name, w=what, n=n:
+                                 self.constructions.measure(c, w, n), "table1_")
 
     def alone(self):
         """Once: what only Persona is asked."""
@@ -250,6 +293,7 @@ def arguments():
     parser.add_argument("--peers", type=names(known), default=known, metavar="PEER,...",
                         help="of " + ", ".join(known))
     parser.add_argument("--json", metavar="OUT", help="write every value and the summary as JSON")
+    parser.add_argument("--plot", metavar="OUT", help="draw Figure 7 as SVG")
     parser.add_argument("--keep", metavar="DIR",
                         help="copy the logs and configuration files of the run there")
     args = parser.parse_args()
@@ -285,6 +329,7 @@ def main():
             bench.bring_up()
             for number in range(args.rounds):
                 bench.round(number)
+            bench.table1()
             bench.alone()
             run = bench.collected()
             if args.keep:
@@ -293,6 +338,8 @@ def main():
         print(f"run.py: {err}", file=sys.stderr)
         return 1
     print(report.text(run))
+    if args.plot and report.figure7(run["summary"]):
+        paper.plot(report.figure7(run["summary"]), "Web server in three constructions", args.plot)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as f:
             json.dump(run, f, indent=1)
