@@ -12,5 +12,6 @@ int view_portspace(const json_t *portspace);	 /* all about one */
 int view_links(const json_t *array, int indent); /* a table; nothing when there is none */
 int view_broker(const json_t *broker);		 /* two lines */
 int view_status(const json_t *portspace);	 /* links with counters, processes, ports */
+int view_services(const json_t *array);		 /* who answers each port: persona ports */
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Records are sealed by libcrypto's EVP interface, the fastest AEAD at hand: it uses the
- * processor's vector AES and carry-less multiplication.
+/* Sealed by libcrypto's EVP interface, which uses the processor's vector instructions, or by
+ * libipsec-mb where that is there and faster.
  *
  * Model: one EVP context for each cipher and direction, made once. Setting a key costs a key
  * schedule (and for GCM a table of powers of H), setting a nonce nearly nothing; so a context
@@ -36,7 +36,7 @@ struct slot {
 };
 
 struct aead {
-	struct aead_mb *mb;	      /* seals and opens AES-256-GCM where it is there */
+	struct aead_mb *mb;	      /* seals and opens where it is there and faster */
 	struct slot slot[CIPHERS][2]; /* by cipher and by direction: 0 opens, 1 seals */
 };
 
@@ -167,20 +167,19 @@ static EVP_CIPHER_CTX *begin(
 	return slot->ctx;
 }
 
-static int seal_at(struct aead *aead, const struct aead_key *key, uint64_t counter,
-	const uint8_t *ad, size_t adlen, uint8_t *buf, size_t len)
+int aead_seal_at(struct aead *aead, const struct aead_key *key, uint64_t counter, const uint8_t *ad,
+	size_t adlen, uint8_t *buf, size_t len)
 {
 	EVP_CIPHER_CTX *ctx;
 	int n;
 
 	if (len > INT_MAX - AEAD_TAG || adlen > INT_MAX)
 		return -EIO;
-	if (aead->mb && key->cipher == AEAD_AES256GCM) {
+	if (aead->mb && aead_mb_has(aead->mb, key->cipher)) {
 		uint8_t nonce[NONCE];
 
 		put_nonce(nonce, key->cipher, counter);
-		aead_mb_seal(aead->mb, key->key, nonce, ad, adlen, buf, len);
-		return 0;
+		return aead_mb_seal(aead->mb, key->cipher, key->key, nonce, ad, adlen, buf, len);
 	}
 	ctx = begin(aead, key, 1, counter);
 	if (!ctx)
@@ -200,23 +199,16 @@ int aead_seal(struct aead *aead, struct aead_key *key, const uint8_t *ad, size_t
 {
 	if (key->counter == UINT64_MAX) /* reserved for the rekey */
 		return -EKEYEXPIRED;
-	return seal_at(aead, key, key->counter++, ad, adlen, buf, len);
+	return aead_seal_at(aead, key, key->counter++, ad, adlen, buf, len);
 }
 
-static bool open_at(struct aead *aead, const struct aead_key *key, const uint8_t *ad, size_t adlen,
-	uint8_t *buf, size_t len)
+static bool open_evp(struct aead *aead, const struct aead_key *key, uint64_t counter,
+	const uint8_t *ad, size_t adlen, uint8_t *buf, size_t len)
 {
-	EVP_CIPHER_CTX *ctx;
+	EVP_CIPHER_CTX *ctx = begin(aead, key, 0, counter);
 	uint8_t none[AEAD_TAG];
 	int n;
 
-	if (aead->mb && key->cipher == AEAD_AES256GCM) {
-		uint8_t nonce[NONCE];
-
-		put_nonce(nonce, key->cipher, key->counter);
-		return aead_mb_open(aead->mb, key->key, nonce, ad, adlen, buf, len) == 0;
-	}
-	ctx = begin(aead, key, 0, key->counter);
 	if (!ctx || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG, buf + len) != 1)
 		return false;
 	if (adlen > 0 && EVP_DecryptUpdate(ctx, NULL, &n, ad, (int)adlen) != 1)
@@ -226,24 +218,44 @@ static bool open_at(struct aead *aead, const struct aead_key *key, const uint8_t
 	return EVP_DecryptFinal_ex(ctx, none, &n) == 1;
 }
 
+int aead_open_at(struct aead *aead, const struct aead_key *key, uint64_t counter, const uint8_t *ad,
+	size_t adlen, uint8_t *buf, size_t len)
+{
+	bool ok;
+
+	if (len < AEAD_TAG || len > INT_MAX || adlen > INT_MAX)
+		return -EBADMSG;
+	len -= AEAD_TAG;
+	if (aead->mb && aead_mb_has(aead->mb, key->cipher)) {
+		uint8_t nonce[NONCE];
+
+		put_nonce(nonce, key->cipher, counter);
+		ok = aead_mb_open(aead->mb, key->cipher, key->key, nonce, ad, adlen, buf, len) == 0;
+	} else {
+		ok = open_evp(aead, key, counter, ad, adlen, buf, len);
+	}
+	if (ok)
+		return (int)len;
+	sodium_memzero(buf, len);
+	return -EBADMSG;
+}
+
 int aead_open(struct aead *aead, struct aead_key *key, const uint8_t *ad, size_t adlen,
 	uint8_t *buf, size_t len)
 {
-	if (len < AEAD_TAG || len > INT_MAX || adlen > INT_MAX || key->counter == UINT64_MAX)
-		return -EBADMSG;
-	len -= AEAD_TAG;
-	if (!open_at(aead, key, ad, adlen, buf, len)) {
-		sodium_memzero(buf, len);
-		return -EBADMSG;
-	}
-	key->counter++;
-	return (int)len;
+	int r = key->counter == UINT64_MAX
+			? -EBADMSG
+			: aead_open_at(aead, key, key->counter, ad, adlen, buf, len);
+
+	if (r >= 0)
+		key->counter++;
+	return r;
 }
 
 int aead_rekey(struct aead *aead, struct aead_key *key)
 {
 	uint8_t block[AEAD_KEY + AEAD_TAG] = {0};
-	int r = seal_at(aead, key, UINT64_MAX, NULL, 0, block, AEAD_KEY);
+	int r = aead_seal_at(aead, key, UINT64_MAX, NULL, 0, block, AEAD_KEY);
 
 	if (r == 0) {
 		memcpy(key->key, block, AEAD_KEY);

@@ -43,6 +43,13 @@ int aead_seal(struct aead *aead, struct aead_key *key, const uint8_t *ad, size_t
  * advances only on success. */
 int aead_open(struct aead *aead, struct aead_key *key, const uint8_t *ad, size_t adlen,
 	uint8_t *buf, size_t len);
+/* The same with a counter that the caller keeps (messages that may arrive in any order); that of
+ * the key is neither used nor changed. The caller sees to it that none seals twice. 0 or -EIO. */
+int aead_seal_at(struct aead *aead, const struct aead_key *key, uint64_t counter, const uint8_t *ad,
+	size_t adlen, uint8_t *buf, size_t len);
+/* The plaintext length or -EBADMSG (buf is wiped). */
+int aead_open_at(struct aead *aead, const struct aead_key *key, uint64_t counter, const uint8_t *ad,
+	size_t adlen, uint8_t *buf, size_t len);
 /* REKEY(k) of the Noise specification (section 4.2), counter back to 0. 0 or -EIO. */
 int aead_rekey(struct aead *aead, struct aead_key *key);
 

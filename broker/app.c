@@ -17,18 +17,21 @@
 #include "tag.h"
 #include "worker_priv.h"
 
-enum { APP_SNDBUF = 212992 /* the kernel's default limit; it doubles what is asked for */ };
+enum {
+	APP_SNDBUF = 212992, /* the kernel's default limit; it doubles what is asked for */
+	FDS_MAX = 253	     /* SCM_MAX_FD: the kernel passes no more at once */
+};
 
-static void update_poll(struct app *app)
+void app_update_poll(struct app *app)
 {
 	uint32_t want = 0;
 
 	if (app->dead)
 		return;
-	if (app->wbuf)
+	if (app->wbuf || app->connecting)
 		want |= EPOLLOUT;
 	if (!app->paused && !app->eof)
-		want |= EPOLLIN;
+		want |= app->fin_told ? EPOLLRDHUP : EPOLLIN;
 	/* It fails only for want of kernel memory. The stream stands still then, until it is reset.
 	 */
 	if (watch_set(&app->worker->poller, &app->watch, want) < 0)
@@ -37,7 +40,7 @@ static void update_poll(struct app *app)
 
 static void on_ready(struct watch *watch, uint32_t events);
 
-static struct app *app_new(struct worker *w, int fd, const struct app_events *events)
+struct app *app_wrap(struct worker *w, int fd, const struct app_events *events)
 {
 	struct app *app = calloc(1, sizeof(*app));
 
@@ -55,21 +58,30 @@ static struct app *app_new(struct worker *w, int fd, const struct app_events *ev
 	return app;
 }
 
-/* Reads the fixed part of the request and the descriptor that comes with it. */
-/* Is this the socket at the other end? Then it has a name that nobody else can have (sockname.h),
- * and closing it does not block. */
-static bool is_peer(const struct app *app, int fd)
+static bool same_name(
+	const struct sockaddr_un *a, socklen_t a_len, const struct sockaddr_un *b, socklen_t b_len)
 {
-	struct sockaddr_un own, peer;
-	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
-
-	return getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
-	       getpeername(app->fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
-	       own.sun_family == AF_UNIX && own_len == peer_len &&
-	       own_len > offsetof(struct sockaddr_un, sun_path) &&
-	       memcmp(&own, &peer, own_len) == 0;
+	return a_len == b_len && a_len > offsetof(struct sockaddr_un, sun_path) &&
+	       a->sun_family == AF_UNIX && memcmp(a, b, a_len) == 0;
 }
 
+/* Is this the socket at the other end? The one of the two that connected has a name that nobody
+ * else can have (sockname.h). Closing it does not block. */
+static bool is_peer(const struct app *app, int fd)
+{
+	struct sockaddr_un a, b;
+	socklen_t a_len = sizeof(a), b_len = sizeof(b);
+
+	if (app->server)
+		return getpeername(fd, (struct sockaddr *)&a, &a_len) == 0 &&
+		       getsockname(app->fd, (struct sockaddr *)&b, &b_len) == 0 &&
+		       same_name(&a, a_len, &b, b_len);
+	return getsockname(fd, (struct sockaddr *)&a, &a_len) == 0 &&
+	       getpeername(app->fd, (struct sockaddr *)&b, &b_len) == 0 &&
+	       same_name(&a, a_len, &b, b_len);
+}
+
+/* Reads the fixed part of the request and the descriptor that comes with it. */
 void app_read_request(struct app *app)
 {
 	uint8_t buf[CONNREQ_LEN];
@@ -91,19 +103,35 @@ void app_read_request(struct app *app)
 		return;
 	}
 	app->paused = true;
-	update_poll(app);
+	app->abort = req.abort;
+	app_update_poll(app);
 	app->events->request(app, &req);
 }
 
 int app_new_client(struct worker *w, int fd, const struct app_events *events, struct app **ap)
 {
-	struct app *app = app_new(w, fd, events);
+	struct app *app = app_wrap(w, fd, events);
 
 	if (!app)
 		return -ENOMEM;
 	app->waiting = true;
 	app->paused = false;
-	update_poll(app);
+	app_update_poll(app);
+	*ap = app;
+	return 0;
+}
+
+int app_new_gated(struct worker *w, int fd, int client_fd, const struct app_events *events,
+	struct app **ap)
+{
+	struct app *app = app_wrap(w, fd, events);
+
+	if (!app) {
+		close(client_fd);
+		return -ENOMEM;
+	}
+	app->client_fd = client_fd;
+	app_update_poll(app);
 	*ap = app;
 	return 0;
 }
@@ -131,17 +159,18 @@ int app_new_server(struct worker *w, const char *path, const struct sockname *na
 		return r;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	app = app_new(w, fd, events);
+	app = app_wrap(w, fd, events);
 	if (!app)
 		return -ENOMEM;
 	app->user = user;
+	app->server = true;
 	*ap = app;
 	return 0;
 }
 
 int app_grant(struct app *app, uint32_t sndbuf)
 {
-	int size = sndbuf && sndbuf < APP_SNDBUF ? (int)sndbuf : APP_SNDBUF;
+	int size = sndbuf && sndbuf < CONNREQ_SNDBUF ? (int)sndbuf : CONNREQ_SNDBUF;
 	uint8_t pad[CONNREQ_PAD];
 	struct tag tag;
 	ssize_t n;
@@ -172,6 +201,97 @@ void app_refuse(struct app *app, int err)
 	app_close(app);
 }
 
+/* ---- reading ---- */
+
+/* Closes the descriptors that came with a message. True when one was the peer's own socket. */
+static bool take_descriptors(const struct app *app, struct msghdr *msg)
+{
+	bool own = false;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (!own && is_peer(app, fd)) {
+				own = true;
+				close(fd);
+			} else {
+				strayfd_close(fd);
+			}
+		}
+	}
+	return own;
+}
+
+static uint8_t last_byte(const struct iovec *iov, size_t len)
+{
+	for (; len > iov->iov_len; iov++)
+		len -= iov->iov_len;
+	return ((const uint8_t *)iov->iov_base)[len - 1];
+}
+
+static int take_aside(struct app *app, uint8_t code)
+{
+	switch (code) {
+	case ASIDE_FIN:
+		app->fin_told = true;
+		return 0;
+	case ASIDE_ABORT:
+	case ASIDE_NO_ABORT:
+		app->abort = code == ASIDE_ABORT;
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static bool has_shut_down(const struct app *app)
+{
+	struct pollfd pfd = {.fd = app->fd, .events = POLLRDHUP};
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
+ssize_t app_readv(struct app *app, struct iovec *iov, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	} control;
+	struct msghdr msg = {.msg_iov = iov,
+		.msg_iovlen = n,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes)};
+	ssize_t len;
+	int r;
+
+	if (app->fin_told)
+		return has_shut_down(app) ? 0 : -EAGAIN;
+	len = recvmsg(app->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (len < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	if (len == 0)
+		return app->abort && app_gone(app) ? -ECONNRESET : 0;
+	if (msg.msg_controllen == 0 && !(msg.msg_flags & MSG_CTRUNC))
+		return len;
+	if (take_descriptors(app, &msg)) {
+		/* Reading stops behind a message with descriptors, so its byte is the last. */
+		r = take_aside(app, last_byte(iov, (size_t)len));
+		if (r < 0)
+			return r;
+		return len > 1 ? len - 1 : -EAGAIN;
+	}
+	/* Out of descriptors: it cannot be told whether the last byte is data. */
+	return msg.msg_flags & MSG_CTRUNC ? -EMFILE : len;
+}
+
+/* ---- writing ---- */
+
 /* Keeps what the kernel did not take: everything behind the first `done` bytes of the vector. */
 static int keep_rest(struct app *app, const struct iovec *iov, size_t n, size_t done)
 {
@@ -186,7 +306,7 @@ static int keep_rest(struct app *app, const struct iovec *iov, size_t n, size_t 
 		app->wbuf->len += iov[i].iov_len - skip;
 		done -= skip;
 	}
-	update_poll(app);
+	app_update_poll(app);
 	return 0;
 }
 
@@ -238,7 +358,12 @@ static void on_ready(struct watch *watch, uint32_t events)
 {
 	struct app *app = (struct app *)watch;
 
-	if (events & EPOLLERR) { /* closed with unread data */
+	if (app->connecting) {
+		app_base_ready(app);
+		return;
+	}
+	/* Closed with unread data. TCP first gives what came before the reset. */
+	if ((events & EPOLLERR) && (!app->tcp || app->paused || app->eof)) {
 		app->events->lost(app, ECONNRESET);
 		return;
 	}
@@ -250,12 +375,12 @@ static void on_ready(struct watch *watch, uint32_t events)
 		flush(app);
 		if (app->dead)
 			return;
-		update_poll(app);
+		app_update_poll(app);
 	}
-	if ((events & (EPOLLIN | EPOLLHUP)) && !app->paused && !app->eof)
+	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && !app->paused && !app->eof)
 		app->events->readable(app);
 	if (!app->dead)
-		update_poll(app);
+		app_update_poll(app);
 }
 
 bool app_blocked(const struct app *app)
@@ -266,13 +391,13 @@ bool app_blocked(const struct app *app)
 void app_pause(struct app *app)
 {
 	app->paused = true;
-	update_poll(app);
+	app_update_poll(app);
 }
 
 void app_resume(struct app *app)
 {
 	app->paused = false;
-	update_poll(app);
+	app_update_poll(app);
 }
 
 void app_fin(struct app *app)
@@ -295,14 +420,30 @@ static void destroy(struct watch *watch)
 	free(watch);
 }
 
+void app_end(struct app *app)
+{
+	char byte[16];
+
+	/* It has shut down, so nothing comes behind this. */
+	if (app->fin_told)
+		while (recv(app->fd, byte, sizeof(byte), MSG_DONTWAIT) > 0)
+			;
+	app->ended = true;
+	app_close(app);
+}
+
 void app_close(struct app *app)
 {
+	static const struct linger at_once = {.l_onoff = 1};
+
 	if (app->dead)
 		return;
 	app->dead = true;
 	chunk_put(&app->worker->chunks, app->wbuf);
 	app->wbuf = NULL;
 	watch_discard(&app->worker->poller, &app->watch, destroy);
+	if (app->tcp && !app->ended)
+		(void)setsockopt(app->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 	/* Order matters: the client learns of the failure from its own socket's state first. */
 	close(app->fd);
 	if (app->client_fd >= 0)

@@ -3,7 +3,6 @@
 #include "ask_server.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +10,10 @@
 
 #include "core_priv.h"
 #include "fdmsg.h"
+#include "inherit.h"
+#include "netlink_view.h"
 
-enum { LO_MTU = 65536, STALE_TRIES = 64 };
+enum { STALE_TRIES = 64 };
 
 static int full_path(const struct portspace *ps, const char *file, char path[ASK_PATH_MAX])
 {
@@ -108,6 +109,7 @@ static int answer_local(struct core *core, struct portspace *ps, const struct as
 	struct ask_reply *rep)
 {
 	struct endpoint dst = req->local;
+	struct inherit_found inherited;
 	struct porttab_entry entry;
 	int err = -ECONNREFUSED;
 
@@ -122,6 +124,9 @@ static int answer_local(struct core *core, struct portspace *ps, const struct as
 			break;
 		err = -ECONNREFUSED;
 	}
+	/* An inherited server is not at a path that the shim may use: the broker connects to it. */
+	if (err < 0 && inherit_lookup(ps, req->proto, &dst, &inherited) == 0)
+		err = -EREMOTE;
 	pthread_mutex_unlock(&core->lock);
 	return err < 0 ? err : full_path(ps, entry.file, rep->path);
 }
@@ -150,28 +155,23 @@ static int answer_addr(struct core *core, struct portspace *ps, const struct ask
 	return name ? 0 : -ENOENT;
 }
 
-static void put_if(struct ask_reply *rep, unsigned first, const char *name, uint32_t index,
-	uint32_t flags, uint32_t mtu)
-{
-	struct ask_if *to;
-
-	if (rep->count++ < first || rep->nif == ASK_IFS_MAX)
-		return;
-	to = &rep->ifs[rep->nif++];
-	*to = (struct ask_if){.index = index, .flags = flags, .mtu = mtu};
-	snprintf(to->name, sizeof(to->name), "%s", name);
-}
-
 static int answer_ifs(struct core *core, struct portspace *ps, const struct ask_request *req,
 	struct ask_reply *rep)
 {
-	put_if(rep, req->first, "lo", 1, IFF_UP | IFF_LOOPBACK | IFF_RUNNING, LO_MTU);
-	pthread_mutex_lock(&core->lock);
-	for (struct link *link = ps->links; link; link = link->next)
-		put_if(rep, req->first, link->name, link_ifindex(link),
-			IFF_UP | IFF_POINTOPOINT | IFF_NOARP | IFF_MULTICAST | IFF_RUNNING,
-			ps->info.mtu);
-	pthread_mutex_unlock(&core->lock);
+	struct netlink_portspace v;
+	int r = netlink_view_fill(core, ps, NULL, &v);
+
+	if (r < 0)
+		return r;
+	rep->count = (uint16_t)v.view.nif;
+	for (size_t i = req->first; i < v.view.nif && rep->nif < ASK_IFS_MAX; i++) {
+		struct ask_if *to = &rep->ifs[rep->nif++];
+
+		*to = (struct ask_if){
+			.index = v.ifs[i].index, .flags = v.ifs[i].flags, .mtu = v.ifs[i].mtu};
+		memcpy(to->name, v.ifs[i].name, sizeof(to->name));
+	}
+	netlink_view_clear(&v);
 	return 0;
 }
 
@@ -207,6 +207,11 @@ void ask_answer(struct core *core, struct portspace *ps, pid_t pid, const struct
 		break;
 	case ASK_IFS:
 		r = answer_ifs(core, ps, req, rep);
+		break;
+	case ASK_DGRAM_BIND: /* the packet plane answers these, on RUNTIME/dgram */
+	case ASK_DGRAM_CONNECT:
+	case ASK_DGRAM_NAME:
+	case ASK_DGRAM_OPTION:
 		break;
 	}
 	rep->err = r < 0 ? -r : 0;

@@ -16,6 +16,8 @@
 #include "carrier_hello.h"
 #include "carrier_priv.h"
 #include "log.h"
+#include "netspace_ps.h"
+#include "tag.h"
 #include "worker_priv.h"
 
 enum {
@@ -238,7 +240,14 @@ static int socket_error(int fd)
 	int err = 0;
 	socklen_t len = sizeof(err);
 
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
+	struct tag tag;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+		return errno;
+	/* In a portspace's network the tag knows better (netspace_ps.h). */
+	if (err && tag_get(fd, &tag) == 0 && tag.phase == TAG_FAILED && tag.value)
+		err = (int)tag.value;
+	return err;
 }
 
 static void on_ready(struct watch *watch, uint32_t events)
@@ -282,7 +291,9 @@ int carrier_dial(struct worker *w, struct link *link, const struct endpoint *to,
 	enum handshake_role role, uint16_t tag, struct carrier **cp)
 {
 	struct carrier *c;
-	int fd, r = w->netspace->ops->connect(w->netspace, to, &fd);
+	struct netspace_ps below;
+	const struct netspace *ns = netspace_of(w, link->portspace, &below);
+	int fd, r = ns ? ns->ops->connect(ns, to, &fd) : -ENETDOWN;
 
 	if (r < 0)
 		return r;
@@ -302,7 +313,8 @@ int carrier_dial(struct worker *w, struct link *link, const struct endpoint *to,
 	return 0;
 }
 
-int carrier_accept(struct worker *w, int fd, const struct endpoint *peer, struct carrier **cp)
+int carrier_accept(struct worker *w, int fd, const struct endpoint *peer, struct portspace *via,
+	struct carrier **cp)
 {
 	struct carrier *c = carrier_new(w, fd, NULL);
 	int r;
@@ -311,6 +323,8 @@ int carrier_accept(struct worker *w, int fd, const struct endpoint *peer, struct
 		return -ENOMEM;
 	c->state = CARRIER_HELLO_IN;
 	r = carrier_hello_new(c, peer, HANDSHAKE_FORWARD, 0);
+	if (r == 0)
+		carrier_hello_via(c, via);
 	if (r < 0) {
 		carrier_close(c);
 		return r;

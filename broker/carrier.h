@@ -108,8 +108,10 @@ struct carrier {
 /* Starts a connection to the link's peer. Reports through keyed or lost. 0 or negative errno. */
 int carrier_dial(struct worker *w, struct link *link, const struct endpoint *to,
 	enum handshake_role role, uint16_t tag, struct carrier **cp);
-/* Takes over an accepted connection (also on failure: it is closed then). */
-int carrier_accept(struct worker *w, int fd, const struct endpoint *peer, struct carrier **cp);
+/* Takes over an accepted connection (also on failure: it is closed then). `via` is the portspace in
+ * whose network it was accepted, NULL for the base network: only links below it are served. */
+int carrier_accept(struct worker *w, int fd, const struct endpoint *peer, struct portspace *via,
+	struct carrier **cp);
 
 /* Takes a keyed idle carrier (carrier_movable()) out of its worker: fills *moved (fd, keys, link
  * reference) and frees the carrier. carrier_adopt() makes it live in another worker. */

@@ -16,6 +16,7 @@
 struct carrier_hello {
 	struct handshake hs;
 	struct endpoint peer;
+	struct portspace *via; /* reference, or NULL: the base network */
 	enum handshake_role role;
 	uint16_t tag;
 	bool sent;
@@ -37,10 +38,16 @@ int carrier_hello_new(
 	return 0;
 }
 
+void carrier_hello_via(struct carrier *c, struct portspace *via)
+{
+	c->hello->via = via ? portspace_ref(via) : NULL;
+}
+
 void carrier_hello_free(struct carrier_hello *hello)
 {
 	if (!hello)
 		return;
+	portspace_unref(hello->via);
 	handshake_wipe(&hello->hs);
 	sodium_memzero(hello, sizeof(*hello));
 	free(hello);
@@ -168,6 +175,11 @@ static int answer(struct carrier *c)
 	struct portspace *ps = core_by_mac1(c->worker->core, hello->buf, hello->have);
 	int r = -EPROTO;
 
+	/* A link is served only in the network of its super-portspace. */
+	if (ps && (ps->below != (hello->via != NULL) || atomic_load(&ps->super) != hello->via)) {
+		portspace_unref(ps);
+		ps = NULL;
+	}
 	if (ps &&
 		!ratelimit_take(c->worker->ratelimit, &hello->peer.addr, worker_now_ms(c->worker)))
 		r = -EBUSY;

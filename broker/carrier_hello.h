@@ -10,6 +10,8 @@
 /* Attaches c->hello. For an initiator (c->initiator) c->link is set. 0 or negative errno. */
 int carrier_hello_new(
 	struct carrier *c, const struct endpoint *peer, enum handshake_role role, uint16_t tag);
+/* The portspace in whose network a responder's connection came, or NULL. Takes a reference. */
+void carrier_hello_via(struct carrier *c, struct portspace *via);
 void carrier_hello_free(struct carrier_hello *hello); /* wipes; NULL is allowed */
 /* Goes as far as the socket allows. 1: done, keys, link and role are in the carrier; 0: waits for
  * more; negative errno: over. */

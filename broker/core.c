@@ -3,7 +3,6 @@
 #include "core_priv.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,91 +183,17 @@ void core_each_link(struct core *core, void (*fn)(struct link *link, void *arg),
 	pthread_mutex_unlock(&core->lock);
 }
 
-bool portspace_owns(const struct portspace *ps, const struct addr *a)
-{
-	for (unsigned i = 0; i < ps->info.naddr; i++)
-		if (addr_equal(&ps->info.addr[i].addr, a))
-			return true;
-	return false;
-}
-
-/* May a stream with this source come in by `from`? As WireGuard's cryptokey routing: the way back
- * to the source must lead over the link it came by. */
-static bool source_allowed(
-	const struct portspace *ps, const struct link *from, const struct addr *src)
-{
-	if (addr_is_any(src) || addr_is_multicast(src))
-		return false;
-	if (!from)
-		return addr_is_loopback(src) || portspace_owns(ps, src);
-	return !addr_is_loopback(src) && !portspace_owns(ps, src) &&
-	       route_lookup(ps->routes, src) == from;
-}
-
-static int route_local(struct portspace *ps, const struct endpoint *dst, struct core_hop *hopp)
-{
-	struct porttab_entry entry;
-	int r = porttab_lookup(ps->porttab, IPPROTO_TCP, dst, &entry);
-
-	if (r < 0)
-		return r;
-	hopp->kind = CORE_HOP_LOCAL;
-	hopp->link = NULL;
-	if (snprintf(hopp->path, sizeof(hopp->path), "%s/%s", ps->dir, entry.file) >=
-		(int)sizeof(hopp->path))
-		return -ECONNREFUSED;
-	return 0;
-}
-
-static int route_locked(struct portspace *ps, const struct link *from, const struct endpoint *src,
-	const struct endpoint *dst, struct core_hop *hopp)
-{
-	struct link *link;
-
-	if (ps->removed || (from && (from->removed || from->portspace != ps)))
-		return -ENETUNREACH;
-	if (!source_allowed(ps, from, &src->addr))
-		return -EACCES;
-	if (addr_is_any(&dst->addr) || addr_is_multicast(&dst->addr))
-		return -ENETUNREACH;
-	if (addr_is_loopback(&dst->addr) && from)
-		return -ENETUNREACH;
-	if (addr_is_loopback(&dst->addr) || portspace_owns(ps, &dst->addr))
-		return route_local(ps, dst, hopp);
-	if (addr_is_loopback(&src->addr))
-		return -ENETUNREACH; /* loopback never leaves */
-	link = route_lookup(ps->routes, &dst->addr);
-	if (!link)
-		return -ENETUNREACH;
-	if (link == from)
-		return -EHOSTUNREACH;
-	hopp->kind = CORE_HOP_LINK;
-	hopp->path[0] = '\0';
-	hopp->link = link_ref(link);
-	return 0;
-}
-
-int core_route(struct core *core, struct portspace *ps, const struct link *from,
-	const struct endpoint *src, const struct endpoint *dst, struct core_hop *hopp)
-{
-	int r;
-
-	pthread_mutex_lock(&core->lock);
-	r = route_locked(ps, from, src, dst, hopp);
-	pthread_mutex_unlock(&core->lock);
-	return r;
-}
-
-void core_stale(struct core *core, struct portspace *ps, const char *path)
+bool core_stale(struct core *core, struct portspace *ps, const char *path)
 {
 	size_t n = strlen(ps->dir);
+	bool dropped;
 
 	if (strncmp(path, ps->dir, n) != 0 || path[n] != '/')
-		return;
+		return false;
 	pthread_mutex_lock(&core->lock);
-	if (!ps->removed)
-		porttab_verify(ps->porttab, path + n + 1);
+	dropped = !ps->removed && porttab_verify(ps->porttab, path + n + 1);
 	pthread_mutex_unlock(&core->lock);
+	return dropped;
 }
 
 void core_free(struct core *core)

@@ -26,12 +26,12 @@
 #include "hosts.h"
 #include "member.h"
 #include "porttab.h"
-#include "route.h"
 #include "rundir.h"
 
 enum {
 	CORE_STREAMS_MAX = 65536, /* streams of a portspace where its config does not say */
-	CORE_INITS_MAX = 4096	  /* inits of one broker */
+	CORE_INITS_MAX = 4096,	  /* inits of one broker */
+	CORE_ROUTES_AT_ONCE = 32  /* routes changed before others may have the mutex */
 };
 
 /* Whom the core tells of changes; called by the control loop. Each may be NULL. */
@@ -40,6 +40,10 @@ struct core_hooks {
 	void (*link_changed)(struct link *link, void *arg);
 	void (*process_gone)(pid_t pid, void *arg);
 	void (*portspace_gone)(struct portspace *ps, void *arg);
+	/* It is new, or its configuration changed. */
+	void (*portspace_changed)(struct portspace *ps, void *arg);
+	/* Its super-portspace is known now (ps->super). */
+	void (*portspace_attached)(struct portspace *ps, void *arg);
 	void *arg;
 };
 
@@ -86,6 +90,9 @@ struct portspace_priv {
 	struct config *config; /* without the private key */
 	struct init *inits;
 	uint32_t next_ifindex;
+	struct portspace_route *routes; /* what portspace_build_routes() set */
+	size_t nroutes;
+	uint16_t route_number;
 	bool leaving;	   /* its file is being removed: nobody may enter */
 	bool waiting;	   /* unnamed, recovered: its init has not come back yet */
 	UT_hash_handle hh; /* by name */
@@ -111,12 +118,15 @@ size_t core_count(const struct core *core);
 void core_collect(struct core *core);
 /* To be called when portspaces come or go: core_by_mac1() must not use an old snapshot. */
 void core_portspaces_changed(struct core *core);
-/* An own address of the portspace? Loopback is not. Any thread. */
+/* The link that has exactly this prefix in its AllowedIPs, or NULL. */
+struct link *core_link_of_prefix(struct portspace *ps, const struct prefix *prefix);
+/* An own address of the portspace, or its link-local one? Loopback is not. Any thread. */
 bool portspace_owns(const struct portspace *ps, const struct addr *a);
 
 /* Makes a portspace of a checked config, which it takes over in any case; its directory and info
- * file too. 0 and *psp (no reference); -EEXIST (name), -ENOSPC (no id), -ENOMEM, or what mkdir(2)
- * and write(2) say. */
+ * file too. Where its super-portspace is not there, it waits for it (inherit_attach_all()). 0 and
+ * *psp (no reference); -EEXIST (name), -ENOSPC (no id), -ENOMEM, or what mkdir(2) and write(2) say.
+ */
 int portspace_add(struct core *core, const char *name, struct config *config, bool ephemeral,
 	const struct portspace_identity *identity, struct portspace **psp);
 /* Ends it: links removed, members forgotten, directory removed. */
@@ -133,12 +143,21 @@ int portspace_save_runtime(struct portspace *ps);
  * are the caller's to add and remove. */
 void portspace_set_config(struct portspace *ps, struct config *config);
 
+/* Its super-portspace was found: what follows from that, and the hooks. */
+void portspace_attached(struct portspace *ps);
+
 /* The peer becomes an init. command may be NULL (a reference is taken). 0, -EEXIST, -ESRCH,
  * -EBUSY, -ENOSPC (CORE_INITS_MAX), -ENOMEM. */
 int portspace_enter(
 	struct portspace *ps, const struct peer *peer, const char *seal, json_t *command);
 /* The init is gone; an unnamed portspace goes with its last one. No effect when it is none. */
 void portspace_leave(struct core *core, struct portspace *ps, pid_t pid);
+
+/* Sets the routes that the configuration gives, and the settings of RIP, anew: after a change of the
+ * configuration or of the links. What cannot be set is logged. */
+void portspace_build_routes(struct portspace *ps);
+/* What a static route leads over now; NULL: no link leads to its next hop. */
+struct rib_via *portspace_route_via(struct portspace *ps, const struct config_route *route);
 
 /* Gives every peer without a name one: link1, link2, ... 0 or -ENOSPC. */
 int link_name_peers(struct config *config);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "linklocal.h"
 #include "log.h"
 
 /* What the core keeps of a link beyond what the data path sees. */
@@ -105,12 +106,19 @@ static int set_psk(struct core *core, struct link *link, const struct config_pee
 
 static int add_routes(struct portspace *ps, struct link *link)
 {
+	struct rib_route route = {
+		.source = RIB_LINK, .via = &link->via, .metric = 1, .next_hop = addr_any6};
 	int r = 0;
 
-	for (size_t i = 0; i < link->nallowed && r == 0; i++)
-		r = route_add(ps->routes, &link->allowed[i], link);
+	for (size_t i = 0; i < link->nallowed && r == 0; i++) {
+		if (rib_has_source(rib_get(ps->rib, &link->allowed[i]), RIB_LINK))
+			r = -EEXIST;
+		route.prefix = link->allowed[i];
+		if (r == 0)
+			r = rib_set(ps->rib, &route);
+	}
 	if (r < 0)
-		route_remove_value(ps->routes, link);
+		rib_clear_via(ps->rib, &link->via, link->nallowed);
 	return r;
 }
 
@@ -125,6 +133,7 @@ static struct link *make(struct core *core, struct portspace *ps, const struct c
 	atomic_init(&link->refs, 1);
 	link->portspace = portspace_ref(ps);
 	link->peer = peer->public_key;
+	addr_link_local(&link->peer, &link->link_local);
 	link->keepalive_s = peer->keepalive_s;
 	snprintf(link->name, sizeof(link->name), "%s", peer->name);
 	snprintf(link->endpoint_text, sizeof(link->endpoint_text), "%s", peer->endpoint);
@@ -177,12 +186,16 @@ void link_remove(struct link *link)
 
 	pthread_mutex_lock(&core->lock);
 	link->removed = true;
-	route_remove_value(ps->routes, link);
 	for (at = &ps->links; *at && *at != link;)
 		at = &(*at)->next;
 	if (*at)
 		*at = link->next;
 	link->next = NULL;
+	/* Few at a time, so that nobody waits long; until the last is gone they lead nowhere. */
+	while (rib_clear_via(ps->rib, &link->via, CORE_ROUTES_AT_ONCE)) {
+		pthread_mutex_unlock(&core->lock);
+		pthread_mutex_lock(&core->lock);
+	}
 	pthread_mutex_unlock(&core->lock);
 	if (core->hooks.link_changed)
 		core->hooks.link_changed(link, core->hooks.arg);

@@ -18,7 +18,9 @@
 #include "ask_server.h"
 #include "control.h"
 #include "log.h"
+#include "netlink_server.h"
 #include "ops.h"
+#include "plane.h"
 #include "recover.h"
 #include "resolve.h"
 #include "worker.h"
@@ -32,12 +34,15 @@ struct loop {
 	uv_timer_t grace;  /* for unnamed portspaces to be entered again */
 	struct core *core;
 	struct workers *workers;
+	struct plane *plane;
 	struct resolve *resolve;
 	struct ask_server *ask;
+	struct netlink_server *netlink;
 	struct control *control;
 	struct ops ops;
 	struct status_broker status;
 	char ask_path[RUNDIR_RUNTIME_MAX + 16];
+	char route_path[RUNDIR_RUNTIME_MAX + 16];
 	char control_path[RUNDIR_RUNTIME_MAX + 16];
 };
 
@@ -49,8 +54,12 @@ static void link_changed(struct link *link, void *arg)
 
 	if (loop->workers)
 		workers_link_changed(loop->workers, link);
+	if (loop->plane)
+		plane_link_changed(loop->plane, link);
 	if (loop->resolve && !link->removed)
 		resolve_run(loop->resolve);
+	if (loop->netlink)
+		netlink_server_link_changed(loop->netlink, link);
 }
 
 static void process_gone(pid_t pid, void *arg)
@@ -63,12 +72,42 @@ static void process_gone(pid_t pid, void *arg)
 		control_process_gone(loop->control, pid);
 }
 
+static void portspace_changed(struct portspace *ps, void *arg)
+{
+	struct loop *loop = arg;
+
+	if (loop->plane)
+		plane_portspace_changed(loop->plane, ps);
+}
+
 static void portspace_gone(struct portspace *ps, void *arg)
 {
 	struct loop *loop = arg;
 
+	if (loop->plane)
+		plane_portspace_gone(loop->plane, ps);
+	if (ps->nested)
+		workers_nest_remove(loop->workers, ps);
+	ps->nested = false;
+	if (loop->netlink)
+		netlink_server_portspace_gone(loop->netlink, ps);
 	if (loop->control)
 		control_portspace_gone(loop->control, ps);
+}
+
+/* Its links need somewhere to be reached. */
+static void attached(struct portspace *ps, void *arg)
+{
+	struct loop *loop = arg;
+	int r;
+
+	if (!loop->workers || ps->nested)
+		return;
+	r = workers_nest_add(loop->workers, ps);
+	ps->nested = r == 0;
+	if (r < 0)
+		log_error("%s: its links cannot be reached at port %u of %s: %s", ps->info.name,
+			ps->listen_port, atomic_load(&ps->super)->info.name, strerror(-r));
 }
 
 /* --- events --- */
@@ -84,9 +123,11 @@ static void wind_down(struct loop *loop)
 {
 	control_close(loop->control);
 	ask_server_close(loop->ask);
+	netlink_server_close(loop->netlink);
 	resolve_close(loop->resolve);
 	loop->control = NULL;
 	loop->ask = NULL;
+	loop->netlink = NULL;
 	loop->resolve = NULL;
 	for (int i = 0; i < SIGNALS; i++)
 		close_handle((uv_handle_t *)&loop->signal[i]);
@@ -201,6 +242,8 @@ static int start_core(
 		.hooks = {.link_changed = link_changed,
 			.process_gone = process_gone,
 			.portspace_gone = portspace_gone,
+			.portspace_changed = portspace_changed,
+			.portspace_attached = attached,
 			.arg = loop}};
 	int r = core_new(&cc, &loop->core);
 
@@ -233,8 +276,36 @@ static int start_workers(struct loop *loop, const struct loop_config *config)
 	loop->status.listen = workers_listening(loop->workers);
 	loop->status.nlisten = config->nlisten;
 	for (struct portspace_priv *p = loop->core->by_name; p; p = p->hh.next)
+		if (atomic_load(&p->ps->super))
+			attached(p->ps, loop);
+	for (struct portspace_priv *p = loop->core->by_name; p; p = p->hh.next)
 		for (struct link *link = p->ps->links; link; link = link->next)
 			workers_link_changed(loop->workers, link);
+	return 0;
+}
+
+static int start_plane(struct loop *loop, const struct loop_config *config)
+{
+	struct plane_config pc = {.core = loop->core,
+		.runtime_dir = config->runtime_dir,
+		.listen = loop->status.listen,
+		.nlisten = loop->status.nlisten};
+	char text[ENDPOINT_STRLEN];
+	int r = plane_start(&pc, &loop->plane);
+
+	if (r < 0) {
+		log_error("cannot start the packet plane (UDP, first address %s): %s%s",
+			pc.nlisten ? endpoint_format(&pc.listen[0], text) : "none", strerror(-r),
+			r == -EADDRINUSE
+				? "; another program uses it, choose one with --listen ADDR:PORT"
+				: "");
+		return r;
+	}
+	for (struct portspace_priv *p = loop->core->by_name; p; p = p->hh.next) {
+		plane_portspace_changed(loop->plane, p->ps);
+		for (struct link *link = p->ps->links; link; link = link->next)
+			plane_link_changed(loop->plane, link);
+	}
 	return 0;
 }
 
@@ -251,10 +322,15 @@ static int start_sockets(struct loop *loop, const struct loop_config *config)
 	loop->ops.no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
 	loop->ops.filters = peer_seccomp_filters(getpid());
 	snprintf(loop->ask_path, sizeof(loop->ask_path), "%s/ask", config->runtime_dir);
+	snprintf(loop->route_path, sizeof(loop->route_path), "%s/route", config->runtime_dir);
 	snprintf(loop->control_path, sizeof(loop->control_path), "%s/control", config->runtime_dir);
 	r = resolve_new(&loop->uv, loop->core, &loop->resolve);
 	if (r == 0)
 		r = ask_server_new(&loop->uv, loop->core, loop->ask_path, &loop->ask);
+	if (r == 0) {
+		path = loop->route_path;
+		r = netlink_server_new(&loop->uv, loop->core, path, &loop->netlink);
+	}
 	if (r == 0) {
 		path = loop->control_path;
 		r = control_new(&loop->uv, &loop->ops, path, &loop->control);
@@ -289,6 +365,8 @@ static int start(struct loop *loop, const struct loop_config *config)
 	loop->members.data = loop;
 	r = start_workers(loop, config);
 	if (r == 0)
+		r = start_plane(loop, config);
+	if (r == 0)
 		r = start_sockets(loop, config);
 	if (r < 0)
 		return r;
@@ -304,8 +382,12 @@ static void stop(struct loop *loop)
 	uv_run(&loop->uv, UV_RUN_DEFAULT); /* until every handle is closed */
 	if (loop->ask_path[0])
 		unlink(loop->ask_path);
+	if (loop->route_path[0])
+		unlink(loop->route_path);
 	if (loop->control_path[0])
 		unlink(loop->control_path);
+	plane_stop(loop->plane);
+	loop->plane = NULL;
 	workers_stop(loop->workers);
 	loop->workers = NULL;
 	if (loop->core)

@@ -24,6 +24,13 @@ static void leave_retrying(struct opening *op)
 	op->listed = false;
 }
 
+static void drop_hop(struct opening *op)
+{
+	link_unref(op->hop.link);
+	portspace_unref(op->hop.server);
+	op->hop = (struct core_hop){0};
+}
+
 void opening_free(struct stream *s)
 {
 	struct opening *op = s->opening;
@@ -32,7 +39,8 @@ void opening_free(struct stream *s)
 		return;
 	pool_cancel(&op->wait);
 	leave_retrying(op);
-	link_unref(op->via);
+	drop_hop(op);
+	portspace_unref(op->at);
 	s->opening = NULL;
 	free(op);
 }
@@ -58,6 +66,7 @@ static struct stream *opening_new(struct worker *w, struct portspace *ps,
 		return NULL;
 	}
 	s->ps = portspace_ref(ps);
+	op->at = portspace_ref(ps);
 	s->opening = op;
 	op->stream = s;
 	op->src = *src;
@@ -87,8 +96,7 @@ void opening_failed(struct stream *s, int err)
 	stream_free(s);
 }
 
-/* Both ends are there: let data flow. */
-static void established(struct stream *s)
+void opening_done(struct stream *s)
 {
 	struct opening *op = s->opening;
 	uint32_t sndbuf = op->sndbuf;
@@ -124,14 +132,18 @@ static void connect_server(struct stream *s)
 {
 	struct opening *op = s->opening;
 	struct worker *w = s->worker;
-	struct sockname name = {
-		.kind = SOCKNAME_RELAY, .portspace = s->ps->id, .src = op->src, .dst = op->dst};
-	int r = app_new_server(
-		w, op->path, &name, s->ps->info.secret, &stream_app_events, s, &s->end[1].app);
+	struct portspace *server = op->hop.server ? op->hop.server : op->at;
+	struct sockname name = {.kind = SOCKNAME_RELAY,
+		.portspace = server->id,
+		.origin = op->hop.server ? op->at->id : 0,
+		.src = op->hop.src,
+		.dst = op->hop.dst};
+	int r = app_new_server(w, op->hop.path, &name, server->info.secret, &stream_app_events, s,
+		&s->end[1].app);
 
 	if (r == 0) {
 		leave_retrying(op);
-		established(s);
+		opening_done(s);
 		return;
 	}
 	if (r == -EAGAIN) {
@@ -145,7 +157,13 @@ static void connect_server(struct stream *s)
 		return;
 	}
 	if (r == -ECONNREFUSED || r == -ENOENT) {
-		core_stale(w->core, s->ps, op->path);
+		leave_retrying(op);
+		/* Another member of its group, or whom it had overridden, may answer now. */
+		if (core_stale(w->core, server, op->hop.path) &&
+			op->reroutes++ < STREAM_REROUTES) {
+			opening_route(s);
+			return;
+		}
 		r = -ECONNREFUSED;
 	}
 	opening_failed(s, -r);
@@ -184,7 +202,7 @@ static void on_pool_ready(struct pool_wait *wait, struct carrier *c, int err)
 static void request_carrier(struct stream *s)
 {
 	s->opening->wait.ready = on_pool_ready;
-	pool_request(s->worker, s->opening->via, &s->opening->wait);
+	pool_request(s->worker, s->opening->hop.link, &s->opening->wait);
 }
 
 void opening_answered(struct carrier *c, int err)
@@ -197,7 +215,7 @@ void opening_answered(struct carrier *c, int err)
 		return;
 	}
 	if (!err) {
-		established(s);
+		opening_done(s);
 		return;
 	}
 	s->end[1].carrier = NULL;
@@ -213,31 +231,38 @@ void opening_carrier_lost(struct stream *s)
 	if (!s->end[0].app && !s->end[0].carrier) {
 		/* The opener is gone. */
 		stream_reset(s);
-	} else if (op->via && !s->end[1].carrier && !op->wait.pool && !op->retried) {
+	} else if (op->hop.link && !s->end[1].carrier && !op->wait.pool && !op->retried) {
 		/* An idle carrier may have died unnoticed: one more try, on another one. */
 		op->retried = true;
 		request_carrier(s);
-	} else if (op->via && !s->end[1].carrier && !op->wait.pool) {
+	} else if (op->hop.link && !s->end[1].carrier && !op->wait.pool) {
 		opening_failed(s, EHOSTUNREACH);
 	}
 }
 
-static void route(struct stream *s, const struct link *from)
+void opening_route(struct stream *s)
 {
 	struct opening *op = s->opening;
-	struct core_hop hop = {0};
-	int r = core_route(s->worker->core, s->ps, from, &op->src, &op->dst, &hop);
+	const struct carrier *c = op->at == s->ps ? s->end[0].carrier : NULL;
+	const struct link *from = c ? c->link : NULL;
+	int r;
 
+	drop_hop(op);
+	r = core_route(s->worker->core, op->at, from, &op->src, &op->dst, &op->hop);
 	if (r < 0) {
 		opening_failed(s, -r);
 		return;
 	}
-	if (hop.kind == CORE_HOP_LOCAL) {
-		memcpy(op->path, hop.path, sizeof(op->path));
+	switch (op->hop.kind) {
+	case CORE_HOP_LOCAL:
 		connect_server(s);
 		return;
+	case CORE_HOP_BASE:
+		opening_to_base(s);
+		return;
+	case CORE_HOP_LINK:
+		break;
 	}
-	op->via = hop.link;
 	if (from && op->hops == 0) {
 		opening_failed(s, ELOOP);
 		return;
@@ -265,7 +290,7 @@ void opening_from_carrier(struct carrier *c, const struct record_open_msg *msg)
 	c->user = s;
 	s->end[0].carrier = c;
 	s->opening->hops = msg->hops < STREAM_HOPS ? msg->hops : STREAM_HOPS;
-	route(s, c->link);
+	opening_route(s);
 }
 
 static void stop_waiting(struct app *app)
@@ -294,7 +319,23 @@ void opening_from_client(struct app *app, const struct connreq *req)
 	s->opening->pid = pid;
 	s->opening->sndbuf = req->sndbuf;
 	s->opening->hops = STREAM_HOPS;
-	route(s, NULL);
+	opening_route(s);
+}
+
+void opening_from_inside(struct app *app, struct portspace *ps, const struct endpoint *src,
+	const struct endpoint *dst)
+{
+	int err;
+	struct stream *s = opening_new(app->worker, ps, src, dst, &err);
+
+	if (!s) {
+		app_refuse(app, err);
+		return;
+	}
+	app->user = s;
+	s->end[0].app = app;
+	s->opening->hops = STREAM_HOPS;
+	opening_route(s);
 }
 
 void opening_client_lost(struct app *app, int err)

@@ -19,6 +19,9 @@ static const struct ops_entry entries[] = {
 	{"link-add", OPS_WRITES, ops_link_add, ops_link_add_finish},
 	{"link-remove", OPS_WRITES, ops_link_remove, ops_link_remove_finish},
 	{"link-list", OPS_MEMBER, ops_link_list, NULL},
+	{"hide", OPS_WRITES, ops_hide, ops_hide_finish},
+	{"unhide", OPS_WRITES, ops_unhide, ops_hide_finish},
+	{"ports", 0, ops_ports, NULL},
 	{"import", OPS_WRITES, ops_import, ops_create_finish},
 	{"enter", 0, ops_enter, NULL},
 };

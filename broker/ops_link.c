@@ -84,7 +84,7 @@ static int check_free(
 	char text[PREFIX_STRLEN];
 
 	for (size_t i = 0; i < peer->nallowed; i++) {
-		const struct link *other = route_get(ps->routes, &peer->allowed[i]);
+		const struct link *other = core_link_of_prefix(ps, &peer->allowed[i]);
 
 		if (other)
 			return jsonio_fail(err, EEXIST,

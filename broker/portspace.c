@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "handshake.h"
+#include "inherit.h"
+#include "linklocal.h"
 #include "log.h"
 #include "probe.h"
 
@@ -29,8 +31,11 @@ void portspace_unref(struct portspace *ps)
 {
 	if (!ps || atomic_fetch_sub_explicit(&ps->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	portspace_unref(atomic_load(&ps->super));
+	inherit_free(ps->rules);
 	porttab_free(ps->porttab);
-	route_free(ps->routes);
+	rib_free(ps->rib);
+	free(ps->rip.networks);
 	hosts_free(ps->hosts);
 	key_free(ps->private_key);
 	sodium_memzero(&ps->info, sizeof(ps->info));
@@ -198,18 +203,46 @@ void portspace_build_hosts(struct portspace *ps)
 	hosts_free(old);
 }
 
+static void set_rules(struct portspace *ps, const struct config *config)
+{
+	struct inherit *rules, *old = ps->rules;
+
+	if (inherit_new(config, &rules) < 0) {
+		log_error("%s: out of memory; its new rules hold after a restart", ps->info.name);
+		return;
+	}
+	pthread_mutex_lock(&ps->priv->core->lock);
+	ps->rules = rules;
+	pthread_mutex_unlock(&ps->priv->core->lock);
+	inherit_free(old);
+}
+
 void portspace_set_config(struct portspace *ps, struct config *config)
 {
 	struct config *old = ps->priv->config;
 
+	set_rules(ps, config);
 	key_free(config->private_key);
 	config->private_key = NULL;
 	ps->priv->config = config;
 	config_free(old);
+	portspace_build_routes(ps);
 	portspace_build_hosts(ps);
+	if (ps->priv->core->hooks.portspace_changed)
+		ps->priv->core->hooks.portspace_changed(ps, ps->priv->core->hooks.arg);
 }
 
 /* --- making and ending --- */
+
+/* Below a super-portspace there is room for less, unless the configuration decides. */
+static uint16_t mtu_of(const struct portspace *ps, const struct config *config)
+{
+	const struct portspace *super = atomic_load(&ps->super);
+
+	if (config->mtu)
+		return config->mtu;
+	return super ? (uint16_t)inherit_mtu(super) : CONFIG_MTU_DEFAULT;
+}
 
 static void fill_info(struct portspace *ps, const char *name, const struct config *config,
 	const struct portspace_identity *identity, unsigned nworkers)
@@ -218,7 +251,7 @@ static void fill_info(struct portspace *ps, const char *name, const struct confi
 
 	info->portspace = ps->id;
 	info->nworkers = (uint8_t)nworkers;
-	info->mtu = config->mtu ? config->mtu : CONFIG_MTU_DEFAULT;
+	info->mtu = mtu_of(ps, config);
 	snprintf(info->name, sizeof(info->name), "%s", name);
 	snprintf(info->hostname, sizeof(info->hostname), "%s",
 		config->hostname[0] ? config->hostname : name);
@@ -261,7 +294,7 @@ static int make_tables(struct portspace *ps)
 	int r = porttab_new(&ops, NULL, &ps->porttab);
 
 	if (r == 0)
-		r = route_new(&ps->routes);
+		r = rib_new(&ps->rib);
 	if (r == 0)
 		r = hosts_new(&ps->hosts);
 	return r;
@@ -291,7 +324,13 @@ static int make(struct core *core, const char *name, struct config *config,
 	if (r < 0)
 		return r;
 	handshake_mac1_key(&ps->public_key, ps->mac1_key);
+	addr_link_local(&ps->public_key, &ps->link_local);
 	ps->streams_max = config->streams_max ? config->streams_max : CORE_STREAMS_MAX;
+	ps->listen_port = config->listen_port ? config->listen_port : CONFIG_LISTEN_PORT;
+	(void)inherit_attach(core, ps, config); /* it waits for one that is not there */
+	r = inherit_new(config, &ps->rules);
+	if (r < 0)
+		return r;
 	fill_info(ps, name, config, identity, core->nworkers);
 	r = make_tables(ps);
 	return r < 0 ? r : make_dir(core, ps);
@@ -361,10 +400,33 @@ int portspace_add(struct core *core, const char *name, struct config *config, bo
 		drop_made(ps, !identity || !identity->id);
 		return r;
 	}
+	portspace_build_routes(ps);
 	portspace_build_hosts(ps);
 	core_portspaces_changed(core);
+	if (core->hooks.portspace_changed)
+		core->hooks.portspace_changed(ps, core->hooks.arg);
+	if (atomic_load(&ps->super) && core->hooks.portspace_attached)
+		core->hooks.portspace_attached(ps, core->hooks.arg);
 	*psp = ps;
 	return 0;
+}
+
+void portspace_attached(struct portspace *ps)
+{
+	struct core *core = ps->priv->core;
+	uint16_t mtu = mtu_of(ps, ps->priv->config);
+	int r = 0;
+
+	if (ps->info.mtu != mtu) {
+		ps->info.mtu = mtu;
+		r = write_info(ps);
+	}
+	if (r < 0)
+		log_warning("%s: cannot write its info file: %s", ps->info.name, strerror(-r));
+	if (core->hooks.portspace_attached)
+		core->hooks.portspace_attached(ps, core->hooks.arg);
+	for (struct link *link = ps->links; link && core->hooks.link_changed; link = link->next)
+		core->hooks.link_changed(link, core->hooks.arg);
 }
 
 static void free_init(struct core *core, struct init *init)
@@ -398,6 +460,7 @@ void portspace_forget(struct core *core, struct portspace *ps)
 	if (core->hooks.portspace_gone)
 		core->hooks.portspace_gone(ps, core->hooks.arg);
 	config_free(priv->config);
+	free(priv->routes);
 	pthread_mutex_lock(&core->lock);
 	ps->priv = NULL;
 	pthread_mutex_unlock(&core->lock);

@@ -262,16 +262,14 @@ static int entry_score(const struct entry *entry, const struct addr *dst)
 	return 1;
 }
 
-int porttab_lookup(struct porttab *tab, uint8_t proto, const struct endpoint *dst,
-	struct porttab_entry *entryp)
+/* The entry that serves dst. *hash picks the member of a SO_REUSEPORT group; NULL: in turn. */
+static const struct entry *lookup(
+	struct bucket *bucket, const struct endpoint *dst, const uint32_t *hash)
 {
-	struct bucket *bucket = porttab_bucket_find(tab, proto, dst->port);
 	const struct entry *entry, *best = NULL;
 	unsigned members = 0, turn;
 	int best_score = 0;
 
-	if (!bucket)
-		return -ECONNREFUSED;
 	DL_FOREACH(bucket->entries, entry)
 	{
 		const int score = entry_score(entry, &dst->addr);
@@ -284,19 +282,39 @@ int porttab_lookup(struct porttab *tab, uint8_t proto, const struct endpoint *ds
 		best_score = score;
 		members += (entry->flags & ASK_REUSEPORT) != 0;
 	}
+	if (!best || !(best->flags & ASK_REUSEPORT))
+		return best;
+	turn = (hash ? *hash : bucket->turn++) % members;
+	DL_FOREACH(bucket->entries, best)
+	{
+		if (!(best->flags & ASK_REUSEPORT) || entry_score(best, &dst->addr) != best_score)
+			continue;
+		if (!turn--)
+			break;
+	}
+	return best;
+}
+
+int porttab_lookup(struct porttab *tab, uint8_t proto, const struct endpoint *dst,
+	struct porttab_entry *entryp)
+{
+	struct bucket *bucket = porttab_bucket_find(tab, proto, dst->port);
+	const struct entry *best = bucket ? lookup(bucket, dst, NULL) : NULL;
+
 	if (!best)
 		return -ECONNREFUSED;
-	if (best->flags & ASK_REUSEPORT) {
-		turn = bucket->turn++ % members;
-		DL_FOREACH(bucket->entries, best)
-		{
-			if (!(best->flags & ASK_REUSEPORT) ||
-				entry_score(best, &dst->addr) != best_score)
-				continue;
-			if (!turn--)
-				break;
-		}
-	}
+	porttab_entry_copy(best, entryp);
+	return 0;
+}
+
+int porttab_lookup_hash(struct porttab *tab, uint8_t proto, const struct endpoint *dst,
+	uint32_t hash, struct porttab_entry *entryp)
+{
+	struct bucket *bucket = porttab_bucket_find(tab, proto, dst->port);
+	const struct entry *best = bucket ? lookup(bucket, dst, &hash) : NULL;
+
+	if (!best)
+		return -ECONNREFUSED;
 	porttab_entry_copy(best, entryp);
 	return 0;
 }

@@ -112,6 +112,11 @@ int porttab_listen(struct porttab *tab, const struct porttab_request *req, uint1
 int porttab_lookup(struct porttab *tab, uint8_t proto, const struct endpoint *dst,
 	struct porttab_entry *entryp);
 
+/* The same, but `hash` picks the member of a SO_REUSEPORT group: the same one for the same hash as
+ * long as the group does not change. */
+int porttab_lookup_hash(struct porttab *tab, uint8_t proto, const struct endpoint *dst,
+	uint32_t hash, struct porttab_entry *entryp);
+
 /* Drops the entry that listens at this file when its socket is dead. True when it was dropped. */
 bool porttab_verify(struct porttab *tab, const char *file);
 /* Drops the entry without a probe; ops.dropped() is called if it had a file. 0 or -ENOENT. */

@@ -80,8 +80,23 @@ static int diag_errno(const struct nlmsghdr *nlh)
 	return err;
 }
 
-/* 1 found, 0 the kernel says ENOENT, or negative errno. */
-static int diag_query(uint32_t inode)
+/* The peer's inode that an answer names, or 0. */
+static uint64_t diag_peer(const struct nlmsghdr *nlh)
+{
+	const struct unix_diag_msg *msg = NLMSG_DATA(nlh);
+	const struct rtattr *attr = (const struct rtattr *)(msg + 1);
+	int left = (int)nlh->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*msg));
+	uint32_t peer = 0;
+
+	for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left))
+		if (attr->rta_type == UNIX_DIAG_PEER && RTA_PAYLOAD(attr) >= sizeof(peer))
+			memcpy(&peer, RTA_DATA(attr), sizeof(peer));
+	return peer;
+}
+
+/* 1 found, 0 the kernel says ENOENT, or negative errno. *peerp (when not NULL) is its peer's inode,
+ * 0 for none. */
+static int diag_query(uint32_t inode, uint64_t *peerp)
 {
 	const struct diag_request ask = {
 		.nlh = {.nlmsg_len = sizeof(ask),
@@ -90,6 +105,7 @@ static int diag_query(uint32_t inode)
 		.req = {.sdiag_family = AF_UNIX,
 			.udiag_states = UINT32_MAX,
 			.udiag_ino = inode,
+			.udiag_show = peerp ? UDIAG_SHOW_PEER : 0,
 			.udiag_cookie = {UINT32_MAX, UINT32_MAX}},
 	};
 	_Alignas(struct nlmsghdr) char buf[4096];
@@ -106,8 +122,11 @@ static int diag_query(uint32_t inode)
 		return (int)n;
 	if (!NLMSG_OK(nlh, (size_t)n))
 		return -EPROTO;
-	if (nlh->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+	if (nlh->nlmsg_type == SOCK_DIAG_BY_FAMILY) {
+		if (peerp)
+			*peerp = diag_peer(nlh);
 		return 1;
+	}
 	if (nlh->nlmsg_type != NLMSG_ERROR)
 		return -EPROTO;
 	err = diag_errno(nlh);
@@ -125,7 +144,7 @@ static int diag_self_check(void)
 
 	if (fd < 0)
 		return -errno;
-	r = fstat(fd, &st) < 0 ? -errno : diag_query((uint32_t)st.st_ino);
+	r = fstat(fd, &st) < 0 ? -errno : diag_query((uint32_t)st.st_ino, NULL);
 	close(fd);
 	return r == 0 ? -EOPNOTSUPP : r < 0 ? r : 0;
 }
@@ -142,8 +161,24 @@ int probe_diag_alive(uint64_t inode)
 
 	if (!inode_possible(inode))
 		return 0;
-	r = diag_query((uint32_t)inode);
+	r = diag_query((uint32_t)inode, NULL);
 	return r ? r : diag_self_check();
+}
+
+int probe_peer_inode(uint64_t inode, uint64_t *peerp)
+{
+	uint64_t peer;
+	int r;
+
+	if (!inode_possible(inode))
+		return -ENOENT;
+	r = diag_query((uint32_t)inode, &peer);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	if (!peer)
+		return -ENOENT;
+	*peerp = peer;
+	return 0;
 }
 
 /* Which paths are wanted, and who gets them. */

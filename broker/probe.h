@@ -11,6 +11,11 @@
  * kernel could not be asked. */
 int probe_inode_alive(uint64_t inode);
 
+/* The inode of the socket that the connected AF_UNIX socket `inode` is connected to. 0; -ENOENT:
+ * there is no such socket, or it has no peer; or negative errno when the kernel could not be asked
+ * (sock_diag alone knows). */
+int probe_peer_inode(uint64_t inode, uint64_t *peerp);
+
 /* A listening socket at `path`. Non-zero ends the search. */
 typedef int (*probe_listener_fn)(const char *path, uint64_t inode, void *arg);
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "inherit.h"
 #include "log.h"
 #include "probe.h"
 #include "state.h"
@@ -297,6 +298,7 @@ int recover_run(struct core *core, struct recover_report *reportp)
 	for (size_t i = 0; i < n; i++)
 		if (!core_find(core, names[i]) && !find(list, names[i]))
 			load_named(core, names[i], NULL, &report);
+	inherit_attach_all(core, true);
 	adopt_listeners(core, &report);
 	state_names_free(names, n);
 	free_found(list);

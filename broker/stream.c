@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -23,6 +22,7 @@ struct stream *stream_new(struct worker *w)
 	if (!s)
 		return NULL;
 	s->worker = w;
+	s->name_fd = -1;
 	DL_APPEND(w->streams, s);
 	return s;
 }
@@ -37,6 +37,8 @@ void stream_free(struct stream *s)
 			link_unref(s->counted[i]);
 		}
 	}
+	if (s->name_fd >= 0)
+		close(s->name_fd);
 	if (s->ps)
 		atomic_fetch_sub(&s->ps->streams, 1);
 	portspace_unref(s->ps);
@@ -100,7 +102,9 @@ static bool finish_if_done(struct stream *s)
 			carrier_release(c);
 			pool_keyed(c);
 		}
-		stream_drop_end(s, i, false);
+		if (s->end[i].app)
+			app_end(s->end[i].app);
+		s->end[i].app = NULL;
 	}
 	stream_free(s);
 	return true;
@@ -165,21 +169,19 @@ static void on_app_readable(struct app *app)
 	struct end *to = &s->end[!from];
 	struct chunk *chunk = chunk_get(&w->chunks);
 	struct iovec iov[CHUNK_RECORDS];
-	struct msghdr msg = {.msg_iov = iov};
 	ssize_t n;
 
 	if (!chunk) {
 		stream_reset(s);
 		return;
 	}
-	msg.msg_iovlen = layout(chunk, to->carrier != NULL, iov);
-	n = recvmsg(app->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	n = app_readv(app, iov, layout(chunk, to->carrier != NULL, iov));
 	if (n > 0) {
 		forward_chunk(s, from, &chunk, (size_t)n);
 	} else if (n == 0) {
 		app->eof = true;
 		pass_fin(s, from);
-	} else if (errno != EAGAIN && errno != EINTR) {
+	} else if (n != -EAGAIN) {
 		stream_reset(s);
 	}
 	chunk_put(&w->chunks, chunk);
@@ -309,6 +311,7 @@ const struct carrier_events stream_carrier_events = {
 
 const struct app_events stream_app_events = {
 	.request = opening_from_client,
+	.connected = opening_connected,
 	.readable = on_app_readable,
 	.drained = on_app_drained,
 	.lost = on_app_lost,

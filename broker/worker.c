@@ -15,6 +15,7 @@
 
 #include "fdmsg.h"
 #include "log.h"
+#include "netspace_ps.h"
 #include "pool.h"
 #include "stream.h"
 #include "worker_priv.h"
@@ -195,12 +196,18 @@ static void on_underlay(struct watch *watch, uint32_t events)
 {
 	struct worker_listener *listener = (struct worker_listener *)watch;
 	struct worker *w = listener->worker;
+	const struct netspace *ns = w->netspace;
+	struct netspace_ps inside;
 
 	(void)events;
+	if (listener->via) {
+		netspace_ps_init(&inside, w->core, w, listener->via);
+		ns = &inside.ns;
+	}
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		struct endpoint peer;
 		struct carrier *c;
-		int fd, r = w->netspace->ops->accept(w->netspace, listener->fd, &peer, &fd);
+		int fd, r = ns->ops->accept(ns, listener->fd, &peer, &fd);
 
 		if (r < 0) {
 			listener_failed(listener, -r);
@@ -212,7 +219,7 @@ static void on_underlay(struct watch *watch, uint32_t events)
 			worker_unauth_remove(c);
 			carrier_close(c);
 		}
-		if (carrier_accept(w, fd, &peer, &c) < 0)
+		if (carrier_accept(w, fd, &peer, listener->via, &c) < 0)
 			continue;
 		DL_APPEND(w->unauth, c);
 		w->nunauth++;
@@ -226,6 +233,11 @@ static int listener_start(struct worker *w, struct worker_listener *l, int fd,
 	l->fd = fd;
 	watch_init(&l->watch, fd, on_ready);
 	return watch_set(&w->poller, &l->watch, EPOLLIN);
+}
+
+int worker_listen_underlay(struct worker *w, struct worker_listener *l)
+{
+	return listener_start(w, l, l->fd, on_underlay);
 }
 
 /* ---- timers ---- */
@@ -251,6 +263,7 @@ static void on_tick(struct worker *w)
 	(void)watch_set(&w->poller, &w->local.watch, EPOLLIN); /* where it rested */
 	for (size_t i = 0; i < w->nunderlay; i++)
 		(void)watch_set(&w->poller, &w->underlay[i].watch, EPOLLIN);
+	worker_nest_rearm(w);
 }
 
 /* How long may the next turn wait for events? */
@@ -386,6 +399,7 @@ static void worker_deinit(struct worker *w)
 		close(w->underlay[i].fd);
 	free(w->underlay);
 	run_inbox(w);
+	worker_nest_deinit(w);
 	poller_deinit(&w->poller);
 	if (w->wake.fd >= 0)
 		close(w->wake.fd);
@@ -399,6 +413,7 @@ static void free_all(struct workers *all)
 {
 	for (unsigned i = 0; i < all->n; i++)
 		worker_deinit(&all->worker[i]);
+	workers_nest_free(all);
 	free(all->listening);
 	free(all->runtime_dir);
 	free(all);

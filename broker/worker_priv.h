@@ -28,6 +28,7 @@ struct worker_msg;
 struct worker_listener {
 	struct watch watch; /* first: the struct is found by it */
 	struct worker *worker;
+	struct portspace *via; /* underlay: in whose network; NULL: the base network */
 	int fd;
 };
 
@@ -45,7 +46,8 @@ struct worker {
 	struct aead *aead;
 	struct ratelimit *ratelimit;
 	struct chunk_pool chunks;
-	const struct netspace *netspace;
+	const struct netspace *netspace; /* the base network */
+	struct worker_nest *nests;	 /* worker_nest.c */
 	const struct carrier_events *events;
 	struct pool *pools;	/* by link (uthash) */
 	struct carrier *unauth; /* before the end of the handshake, oldest first */
@@ -64,6 +66,7 @@ struct worker {
 
 struct workers {
 	struct core *core;
+	struct nest *nests; /* control loop only (worker_nest.c) */
 	unsigned n;
 	char *runtime_dir;
 	struct endpoint *listening;
@@ -74,6 +77,12 @@ struct workers {
 /* Runs fn in the other worker's thread. On -ENOMEM nothing happens. Owner of what arg points to
  * becomes fn. Thread safe. */
 int worker_post(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
+
+/* Starts to accept carriers on l->fd. 0 or negative errno. */
+int worker_listen_underlay(struct worker *w, struct worker_listener *l);
+void worker_nest_rearm(struct worker *w); /* listeners that rested, once a second */
+void worker_nest_deinit(struct worker *w);
+void workers_nest_free(struct workers *all); /* control loop, no worker runs */
 
 /* Parts of carrier_events and timers that concern the worker as a whole. */
 void worker_carrier_keyed(struct carrier *c);

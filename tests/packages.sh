@@ -5,7 +5,7 @@
 
 # shellcheck disable=SC2034
 PACKAGES_BUILD='gcc libc6-dev pkg-config meson ninja-build libuv1-dev libsodium-dev libssl-dev
-	libjansson-dev libseccomp-dev libb2-dev libcmocka-dev
+	libjansson-dev libseccomp-dev libb2-dev libmnl-dev libc-ares-dev libcmocka-dev
 	uthash-dev scdoc'
 # Optional, and only built for this architecture.
 if [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ]; then
@@ -17,7 +17,7 @@ PACKAGES_QUICKSTART='iproute2 tcpdump curl nginx-light'
 PACKAGES_TEST='clang clang-format-14 clang-tidy cppcheck shellcheck python3 iproute2 util-linux
 	tcpdump tshark curl wget nginx-light apache2-utils haproxy redis-server redis-tools postgresql
 	postgresql-contrib openssh-server openssh-client git iperf3 nodejs openssl
-	openjdk-17-jdk-headless'
+	openjdk-17-jdk-headless golang-github-flynn-noise-dev'
 
 # Installs those that are missing. As an ordinary user with sudo where that asks for no password.
 # Never fatal: what needs an absent program says so.

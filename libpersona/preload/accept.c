@@ -7,6 +7,7 @@
  * AF_UNIX makes it afresh. */
 #include <netinet/in.h>
 
+#include "aside.h"
 #include "preload.h"
 #include "real.h"
 #include "side.h"
@@ -56,7 +57,7 @@ static int inherit_mask(int fd)
 	return mask;
 }
 
-static void inherit(int listener, int fd)
+static void inherit(int listener, int fd, struct tag *tag)
 {
 	int mask = inherit_mask(listener), sndbuf;
 
@@ -68,9 +69,13 @@ static void inherit(int listener, int fd)
 			continue;
 		if (SYS(SYS_getsockopt, listener, SOL_SOCKET, inherited[i].name, value, &len) == 0)
 			SYS(SYS_setsockopt, fd, SOL_SOCKET, inherited[i].name, value, len);
+		if (inherited[i].name == SO_LINGER)
+			aside_linger(fd, tag);
 	}
-	if (side_copy(listener, fd) && side_get(fd, SIDE_SNDBUF, &sndbuf))
+	if (side_copy(listener, fd) && side_get(fd, SIDE_SNDBUF, &sndbuf)) {
+		sndbuf = sndbuf_clamp(sndbuf);
 		SYS(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
+	}
 }
 
 static bool same_user(int fd, uid_t owner)
@@ -135,7 +140,7 @@ static int accept_tcp(
 		SYS(SYS_close, conn);
 		return r;
 	}
-	inherit(fd, conn);
+	inherit(fd, conn, &tag);
 	return conn;
 }
 

@@ -54,7 +54,7 @@ int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap
 		return n;
 	if (cap > sizeof(reply))
 		cap = sizeof(reply);
-	if (runtime_path("ask", &path) == 0)
+	if (runtime_path(req->op < ASK_DGRAM_BIND ? "ask" : "dgram", &path) == 0)
 		return -ENETUNREACH;
 	r = fdmsg_connect(path.sun_path, SOCK_SEQPACKET, &sock);
 	if (r < 0)

@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "netlink.h"
 #include "preload.h"
 #include "real.h"
 #include "side.h"
+#include "udp.h"
 
 /* Value of TAG_ADDR_ANY for ::ffff:0.0.0.0 on an IPv6 socket: every IPv4 address. */
 enum { ANY_MAPPED = 1 };
@@ -71,7 +73,7 @@ int sockaddr_to_endpoint(const struct tag *tag, const struct sockaddr_storage *s
 	return endpoint_from_sockaddr((const struct sockaddr *)ss, len, ep);
 }
 
-static uint8_t bind_flags(int fd, const struct tag *tag)
+uint8_t bind_flags(int fd, const struct tag *tag)
 {
 	int reuse = 0;
 	socklen_t len = sizeof(reuse);
@@ -134,6 +136,8 @@ HOOK int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 
 	if (tag_get(fd, &tag) < 0)
 		return real(bind)(fd, addr.__sockaddr__, len);
+	if (tag.kind == TAG_NETLINK)
+		return ret(netlink_bind(fd, &tag, addr.__sockaddr__, len));
 	r = user_read_sockaddr(&ss, addr.__sockaddr__, len);
 	if (r < 0)
 		return ret(r);
@@ -144,7 +148,9 @@ HOOK int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 	r = sockaddr_to_endpoint(&tag, &ss, len, &local);
 	if (r == 0 && tag.v6only && addr_is_v4(&local.addr))
 		r = -EINVAL;
-	return ret(r < 0 ? r : bind_endpoint(fd, &tag, &local));
+	if (r < 0)
+		return ret(r);
+	return ret(udp_kind(&tag) ? udp_bind(fd, &tag, &local) : bind_endpoint(fd, &tag, &local));
 }
 
 /* Gives the socket the file name that the port table says. */

@@ -7,6 +7,7 @@
  *   under the one the broker knows (SO_REUSEPORT groups). Done at once; SO_SNDBUF is raised.
  * - by the broker: connect to stream.N and send the connect request with this very socket; the
  *   gate (ask.h) keeps the socket unwritable until the broker has decided. The tag has the outcome.
+ * Where the portspace inherits the server, the broker's answer is EREMOTE, and the second way it is.
  * A direct connect that would have to wait for room in the server's backlog goes by the broker as
  * well, which waits in the program's stead; so does a refused one of a non-blocking socket, because
  * TCP reports that later, as an event.
@@ -21,12 +22,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "aside.h"
 #include "fdmsg.h"
 #include "lease.h"
+#include "netlink.h"
 #include "preload.h"
 #include "real.h"
 #include "side.h"
 #include "sockname.h"
+#include "udp.h"
 
 enum {
 	TRIES_BEFORE_LEASE = 32, /* ports found in use before another block is leased */
@@ -190,8 +194,9 @@ static int connect_broker(int fd, struct tag *tag, const struct info *info,
 		return r;
 	if (side_get(fd, SIDE_SNDBUF, &sndbuf))
 		req.sndbuf = (uint32_t)sndbuf;
+	req.abort = aside_aborts(fd);
 	connreq_encode(&req, buf);
-	r = finish(fd, tag, TAG_CONNECTING, 0);
+	r = finish(fd, tag, TAG_CONNECTING, req.abort ? CONNECTED_ABORT : 0);
 	if (r < 0)
 		return r;
 	return fdmsg_send(fd, buf, sizeof(buf), fd) < 0 ? -ENETUNREACH : 0;
@@ -215,7 +220,8 @@ static bool nobody(long r)
 	return r == -ENOENT || r == -ECONNREFUSED;
 }
 
-/* Connects to the server that has dst. 0, -ECONNREFUSED, -EAGAIN or -EINTR (backlog full). */
+/* Connects to the server that has dst. 0, -ECONNREFUSED, -EAGAIN or -EINTR (backlog full), -EREMOTE
+ * (an inherited one). */
 static int connect_direct(int fd, const struct endpoint *dst)
 {
 	bool v4 = addr_is_v4(&dst->addr);
@@ -265,7 +271,8 @@ static int begin(
 			r = open_gate(fd);
 		return r == 0 && nonblock ? -EINPROGRESS : r;
 	}
-	if (r == -EAGAIN || r == -EINTR || (r == -ECONNREFUSED && local && nonblock)) {
+	if (r == -EAGAIN || r == -EINTR || r == -EREMOTE ||
+		(r == -ECONNREFUSED && local && nonblock)) {
 		bool interrupted = r == -EINTR, refused = r == -ECONNREFUSED;
 
 		r = connect_broker(fd, tag, info, &src, dst);
@@ -348,19 +355,6 @@ int connect_tcp(int fd, struct tag *tag, const struct sockaddr_storage *ss, sock
 	return r < 0 ? r : begin(fd, tag, &si->info, &dst, nonblock);
 }
 
-static int connect_udp(const struct tag *tag, const struct sockaddr_storage *ss, socklen_t len)
-{
-	struct endpoint dst;
-	int r;
-
-	if (len < sizeof(sa_family_t))
-		return -EINVAL;
-	if (ss->ss_family == AF_UNSPEC)
-		return 0;
-	r = sockaddr_to_endpoint(tag, ss, len, &dst);
-	return r < 0 ? r : -ENETUNREACH; /* a portspace has no routes for datagrams */
-}
-
 static int connect_hook(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct sockaddr_storage ss;
@@ -369,11 +363,13 @@ static int connect_hook(int fd, const struct sockaddr *addr, socklen_t len)
 
 	if (tag_get(fd, &tag) < 0)
 		return real(connect)(fd, addr, len);
+	if (tag.kind == TAG_NETLINK)
+		return ret(netlink_connect(fd, &tag, addr, len));
 	r = user_read_sockaddr(&ss, addr, len);
 	if (r < 0)
 		return ret(r);
-	return ret(tag.kind == TAG_TCP ? connect_tcp(fd, &tag, &ss, len)
-				       : connect_udp(&tag, &ss, len));
+	return ret(udp_kind(&tag) ? udp_connect(fd, &tag, &ss, len)
+				  : connect_tcp(fd, &tag, &ss, len));
 }
 
 HOOK int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The portspace's interfaces: if_nametoindex and friends, and getifaddrs.
  *
- * lo carries 127.0.0.1/8 and ::1/128. Every link carries the portspace's addresses, because a
- * portspace has one set of them whatever link a packet takes; with no link they are on lo. The
- * lists handed out are made as glibc makes them (one block for getifaddrs, one for each name in
- * if_nameindex), so its functions may free them as well. */
+ * Which address is on which interface is decided in one place (ifaddr.h). The lists handed out are
+ * made as glibc makes them (one block for getifaddrs, one for each name in if_nameindex), so its
+ * functions may free them as well. */
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -49,23 +48,9 @@ int ifs_find(const char *name, unsigned index, struct ask_if *ifp)
 	return -ENODEV;
 }
 
-static const struct prefix loopback[] = {
-	{{{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}}, 96 + 8},
-	{{{[15] = 1}}, 128},
-};
-
 int ifs_addresses(const struct info *info, const struct ask_if *i, int nif, struct prefix *out)
 {
-	bool lo = i->flags & IFF_LOOPBACK;
-	int n = 0;
-
-	if (lo)
-		for (; n < 2; n++)
-			out[n] = loopback[n];
-	if (!lo || nif == 1)
-		for (int k = 0; k < info->naddr; k++)
-			out[n++] = info->addr[k];
-	return n;
+	return (int)ifaddr_of(info, i->flags & IFF_LOOPBACK, (size_t)nif, out);
 }
 
 HOOK unsigned if_nametoindex(const char *name)
@@ -183,7 +168,7 @@ static struct node *new_node(struct node *list, int *np, const struct ask_if *i)
 HOOK int getifaddrs(struct ifaddrs **listp)
 {
 	const struct shim_info *si = info_get();
-	struct prefix addrs[INFO_ADDRS_MAX + 2];
+	struct prefix addrs[IFADDR_MAX];
 	struct ask_if ifs[IFS_MAX];
 	struct node *list;
 	int nif, used = 0;

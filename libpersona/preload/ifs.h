@@ -5,11 +5,12 @@
 
 #include <net/if_arp.h>
 
+#include "ifaddr.h"
 #include "preload.h"
 
-enum { IFS_MAX = 512, IFS_ADDRS_MAX = INFO_ADDRS_MAX + 2 };
+enum { IFS_MAX = 512 };
 
-/* The addresses of one of `nif` interfaces: at most IFS_ADDRS_MAX into out; their number. */
+/* The addresses of one of `nif` interfaces: at most IFADDR_MAX into out; their number. */
 int ifs_addresses(const struct info *info, const struct ask_if *i, int nif, struct prefix *out);
 
 /* The netmask of a prefix in the 16-byte form. */

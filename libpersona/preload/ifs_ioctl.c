@@ -9,14 +9,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "aside.h"
 #include "ifs.h"
 #include "real.h"
+#include "udp.h"
 
 enum { SIOC_FIRST = 0x8910, SIOC_LAST = 0x89ff };
 
 static bool first_v4(const struct info *info, const struct ask_if *i, int nif, struct prefix *pp)
 {
-	struct prefix addrs[IFS_ADDRS_MAX];
+	struct prefix addrs[IFADDR_MAX];
 	int n = ifs_addresses(info, i, nif, addrs);
 
 	for (int k = 0; k < n; k++)
@@ -108,7 +110,7 @@ static int get_one(unsigned long request, const struct info *info, struct ifreq 
 /* SIOCGIFCONF: every IPv4 address. */
 static int get_list(int fd, const struct info *info, void *arg)
 {
-	struct prefix addrs[IFS_ADDRS_MAX];
+	struct prefix addrs[IFADDR_MAX];
 	struct ask_if ifs[IFS_MAX];
 	struct ifconf conf;
 	int nif, used = 0, r = user_read(&conf, arg, sizeof(conf));
@@ -193,6 +195,18 @@ HOOK int ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
+	if (request == FIONREAD && udp_is(fd, &tag)) {
+		int size = udp_next_size(fd);
+
+		return ret(user_write(fd, arg, &size, sizeof(size)));
+	}
+	if (request == SIOCOUTQ) {
+		r = real(ioctl)(fd, request, arg);
+		/* the kernel could write to arg, so it is good */
+		if (r == 0 && tag_get(fd, &tag) == 0)
+			*(int *)arg = aside_outq(&tag, *(int *)arg);
+		return r;
+	}
 	if (request < SIOC_FIRST - 5 || request > SIOC_LAST)
 		return real(ioctl)(fd, request, arg);
 	/* routes are 0x890B and 0x890C, interfaces begin at 0x8910 */

@@ -15,6 +15,7 @@
 #include "exec_env.h"
 #include "preload.h"
 #include "real.h"
+#include "udp.h"
 
 extern char **environ;
 
@@ -146,5 +147,6 @@ __attribute__((constructor)) static void start(void)
 
 	env_get();
 	real_resolve_all();
+	udp_look_all();
 	errno = saved;
 }

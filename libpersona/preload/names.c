@@ -7,9 +7,11 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "netlink.h"
 #include "preload.h"
 #include "real.h"
 #include "sockname.h"
+#include "udp.h"
 
 static bool decode(long call, int fd, const struct info *info, struct sockname *namep)
 {
@@ -74,9 +76,16 @@ HOOK int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *restrict lenp)
 
 	if (tag_get(fd, &tag) < 0)
 		return real(getsockname)(fd, addr.__sockaddr__, lenp);
+	if (tag.kind == TAG_NETLINK)
+		return ret(netlink_name(fd, &tag, false, addr.__sockaddr__, lenp));
 	si = info_get();
 	if (!si)
 		return ret(-ENOBUFS);
+	if (udp_kind(&tag)) {
+		int r = udp_names(fd, &tag, &local, &peer);
+
+		return ret(r < 0 ? r : give(fd, &tag, &local, addr.__sockaddr__, lenp));
+	}
 	if (tag.phase < TAG_CONNECTING || names_of(fd, &si->info, &local, &peer) < 0)
 		tag_local(&tag, &si->info, &local);
 	return ret(give(fd, &tag, &local, addr.__sockaddr__, lenp));
@@ -90,7 +99,16 @@ HOOK int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *restrict lenp)
 
 	if (tag_get(fd, &tag) < 0)
 		return real(getpeername)(fd, addr.__sockaddr__, lenp);
+	if (tag.kind == TAG_NETLINK)
+		return ret(netlink_name(fd, &tag, true, addr.__sockaddr__, lenp));
 	si = info_get();
+	if (tag.phase == TAG_CONNECTED && udp_kind(&tag)) {
+		int r = udp_names(fd, &tag, &local, &peer);
+
+		if (r == 0 && peer.port == 0)
+			r = -ENOTCONN;
+		return ret(r < 0 ? r : give(fd, &tag, &peer, addr.__sockaddr__, lenp));
+	}
 	if (tag.phase != TAG_CONNECTED || !si || names_of(fd, &si->info, &local, &peer) < 0)
 		return ret(-ENOTCONN);
 	return ret(give(fd, &tag, &peer, addr.__sockaddr__, lenp));

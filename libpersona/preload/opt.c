@@ -8,15 +8,18 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "aside.h"
+#include "netlink.h"
 #include "opt.h"
 #include "preload.h"
 #include "real.h"
+#include "udp.h"
 
 /* Has this socket such a level at all? Linux lets an IPv6 socket have IPv4 options as well. */
 static bool has_level(const struct tag *tag, int level)
 {
 	return level == IPPROTO_IP || (level == IPPROTO_TCP && tag->kind == TAG_TCP) ||
-	       (level == IPPROTO_IPV6 && tag->v6);
+	       (level == IPPROTO_UDP && tag->kind == TAG_UDP) || (level == IPPROTO_IPV6 && tag->v6);
 }
 
 /* What Linux says to reading an option that a socket does not have. */
@@ -48,6 +51,9 @@ static int get_value(
 	switch (opt->kind) {
 	case OPT_SPECIAL:
 		return opt_special_get(fd, tag, opt->level, opt->name, cap, valuep);
+	case OPT_FLAG:
+		valuep->i = (tag->value & (uint32_t)opt->def) != 0;
+		return 0;
 	case OPT_ERROR:
 		return -opt->err;
 	case OPT_VALUE:
@@ -86,6 +92,8 @@ HOOK int getsockopt(int fd, int level, int name, void *restrict value, socklen_t
 
 	if (tag_get(fd, &tag) < 0)
 		return real(getsockopt)(fd, level, name, value, lenp);
+	if (tag.kind == TAG_NETLINK)
+		return ret(netlink_getsockopt(fd, &tag, level, name, value, lenp));
 	opt = opt_find(&tag, level, name);
 	if ((!opt && level == SOL_SOCKET) || (opt && opt->kind == OPT_NATIVE))
 		return real(getsockopt)(fd, level, name, value, lenp);
@@ -120,12 +128,14 @@ static int take_int(int level, int name, const void *value, socklen_t len, int *
 	return r;
 }
 
-static int set_int(int fd, const struct opt *opt, int v)
+static int set_int(int fd, struct tag *tag, const struct opt *opt, int v)
 {
 	switch (opt->kind) {
 	case OPT_ERROR:
 	case OPT_CONST:
 		return -opt->err;
+	case OPT_FLAG:
+		return udp_opt_flag(fd, tag, (uint32_t)opt->def, v != 0);
 	case OPT_BOOL:
 		return side_set(fd, opt->key, v != 0);
 	case OPT_VALUE:
@@ -147,20 +157,30 @@ HOOK int setsockopt(int fd, int level, int name, const void *value, socklen_t le
 
 	if (tag_get(fd, &tag) < 0)
 		return real(setsockopt)(fd, level, name, value, len);
+	if (tag.kind == TAG_NETLINK)
+		return ret(netlink_setsockopt(fd, &tag, level, name, value, len));
 	opt = opt_find(&tag, level, name);
 	if ((!opt && level == SOL_SOCKET) || (opt && opt->kind == OPT_NATIVE)) {
 		r = real(setsockopt)(fd, level, name, value, len);
 		/* accepted sockets shall have it: look again at what the listener has */
 		if (r == 0 && opt && tag.phase == TAG_LISTENING)
 			side_forget(fd, SIDE_INHERIT);
+		if (r == 0 && name == SO_LINGER && tag.phase == TAG_CONNECTED)
+			aside_linger(fd, &tag);
 		return r;
 	}
 	if ((int)len < 0)
 		return ret(-EINVAL);
 	if (!opt)
 		return ret(unknown_set(&tag, level, value, len));
-	if (opt->kind == OPT_SPECIAL)
-		return ret(opt_special_set(fd, &tag, level, name, value, len));
-	r = take_int(level, name, value, len, &v);
-	return ret(r < 0 ? r : set_int(fd, opt, v));
+	if (opt->kind == OPT_SPECIAL) {
+		r = opt_special_set(fd, &tag, level, name, value, len);
+	} else {
+		r = take_int(level, name, value, len, &v);
+		if (r == 0)
+			r = set_int(fd, &tag, opt, v);
+	}
+	if (r == 0 && opt->kind != OPT_FLAG && udp_kind(&tag))
+		udp_opt_changed(fd, level, name);
+	return ret(r);
 }

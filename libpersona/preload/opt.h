@@ -21,6 +21,7 @@ enum opt_kind {
 	OPT_ERROR,   /* both ways fail with `err` */
 	OPT_IGNORE,  /* an int from min to max, without effect; reads as `def` */
 	OPT_SPECIAL, /* opt_special.c */
+	OPT_FLAG,    /* datagram sockets: zero or not zero; `def` is the bit of enum udp_value */
 	OPT_NATIVE   /* the kernel's, and inherited by accepted sockets */
 };
 

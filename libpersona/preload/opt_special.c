@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "aside.h"
 #include "opt.h"
 #include "preload.h"
+#include "udp.h"
 
 /* TCP's view of a socket, as TCP_INFO counts states. */
 enum tcp_state {
@@ -127,12 +129,11 @@ static int send_buffer(int fd, const struct tag *tag)
 	int v = SNDBUF_TCP_DEFAULT;
 	socklen_t len = sizeof(v);
 
-	if (tag->kind != TAG_TCP || tag->phase == TAG_CONNECTED) {
-		SYS(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDBUF, &v, &len);
+	if (tag->kind != TAG_TCP || !side_get(fd, SIDE_SNDBUF, &v)) {
+		if (tag->kind != TAG_TCP || tag->phase == TAG_CONNECTED)
+			SYS(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDBUF, &v, &len);
 		return v;
 	}
-	if (!side_get(fd, SIDE_SNDBUF, &v))
-		return v;
 	v = v > SNDBUF_MAX || v < 0 ? 2 * SNDBUF_MAX : 2 * v;
 	return v < SNDBUF_MIN ? SNDBUF_MIN : v;
 }
@@ -178,7 +179,7 @@ static int get_socket(int fd, struct tag *tag, int name, size_t cap, struct opt_
 		valuep->i = tag->v6 ? AF_INET6 : AF_INET;
 		return 0;
 	case SO_PROTOCOL:
-		valuep->i = tag->kind == TAG_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+		valuep->i = IPPROTO_TCP;
 		return 0;
 	case SO_ERROR:
 		valuep->i = take_error(fd, tag);
@@ -296,6 +297,10 @@ static int get_ip6(int fd, struct tag *tag, int name, struct opt_value *valuep)
 int opt_special_get(
 	int fd, struct tag *tag, int level, int name, size_t cap, struct opt_value *valuep)
 {
+	int r = udp_kind(tag) ? udp_opt_get(fd, tag, level, name, cap, valuep) : 1;
+
+	if (r != 1)
+		return r;
 	switch (level) {
 	case SOL_SOCKET:
 		return get_socket(fd, tag, name, cap, valuep);
@@ -343,6 +348,8 @@ static int set_send_buffer(int fd, const struct tag *tag, int v)
 {
 	int r = side_set(fd, SIDE_SNDBUF, v);
 
+	if (tag->kind == TAG_TCP)
+		v = sndbuf_clamp(v);
 	/* Before that it would open the gate. */
 	if (r == 0 && (tag->phase == TAG_CONNECTED || tag->kind != TAG_TCP))
 		r = (int)SYS(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &v, sizeof(v));
@@ -502,8 +509,10 @@ static int read_value(int level, int name, const void *value, size_t len, int *v
 
 int opt_special_set(int fd, struct tag *tag, int level, int name, const void *value, size_t len)
 {
-	int v, r = set_bytes(fd, level, name, value, len);
+	int v, r = udp_kind(tag) ? udp_opt_set(fd, tag, level, name, value, len) : 1;
 
+	if (r == 1)
+		r = set_bytes(fd, level, name, value, len);
 	if (r == 1)
 		r = read_value(level, name, value, len, &v);
 	else

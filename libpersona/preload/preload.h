@@ -90,6 +90,12 @@ socklen_t portspace_path(const char *name, struct sockaddr_un *sunp);
 
 /* 0 or -EFAULT where the kernel would say so, instead of a crash. */
 int user_read(void *dst, const void *src, size_t n);
+/* The same for many small pieces that lie near each other: a page is looked at once. */
+struct user_seen {
+	uintptr_t page; /* its number; zero at the start */
+};
+
+int user_read_near(struct user_seen *seen, void *dst, const void *src, size_t n);
 /* `sock` is any socket. The bytes at dst may be changed even on -EFAULT. */
 int user_write(int sock, void *dst, const void *src, size_t n);
 /* Copies at most *lenp bytes of an address out and sets *lenp to its full length, as
@@ -114,6 +120,8 @@ bool socket_hung_up(int fd);
 
 /* --- bind.c --- */
 
+/* enum ask_bind_flags of a socket. */
+uint8_t bind_flags(int fd, const struct tag *tag);
 /* The address of a bound socket, from its tag. */
 void tag_local(const struct tag *tag, const struct info *info, struct endpoint *ep);
 /* Binds a fresh socket (not necessarily the one the program named) to a portspace address. */
@@ -137,7 +145,9 @@ int connect_wait(int fd, struct tag *tag);
 enum connected_value {
 	CONNECTED_TOLD = 1,   /* connect(2) or accept(2) returned success for it */
 	CONNECTED_WRSHUT = 2, /* the program has shut down writing */
-	CONNECTED_RESET = 4   /* ECONNRESET was delivered */
+	CONNECTED_RESET = 4,  /* ECONNRESET was delivered */
+	CONNECTED_ABORT = 8,  /* the broker knows that a close is to be a reset (aside.h) */
+	CONNECTED_KEPT = 16   /* a byte of ours stays unread in the broker */
 };
 /* In TAG_FAILED: the errno, 0 when SO_ERROR delivered it, or this when connect(2) did. */
 enum { FAILED_SETTLED = 0x800000 };

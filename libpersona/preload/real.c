@@ -25,6 +25,16 @@ static ssize_t raw_readv(int fd, const struct iovec *iov, int n)
 	return syscall(SYS_readv, fd, iov, n);
 }
 
+static ssize_t raw_write(int fd, const void *buf, size_t n)
+{
+	return syscall(SYS_write, fd, buf, n);
+}
+
+static ssize_t raw_writev(int fd, const struct iovec *iov, int n)
+{
+	return syscall(SYS_writev, fd, iov, n);
+}
+
 static ssize_t raw_recv(int fd, void *buf, size_t n, int flags)
 {
 	return syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The send family and shutdown(2). write(2) and writev(2) need no hook: an established stream is
- * an AF_UNIX stream.
+/* The send family and shutdown(2). write(2) and writev(2) are in write.c.
  *
  * The kernel's call comes first; only its error is looked at. TCP ignores an address on a
  * connected socket where AF_UNIX refuses it, so such a call is repeated without. MSG_FASTOPEN
@@ -8,9 +7,12 @@
 #include <limits.h>
 #include <string.h>
 
+#include "aside.h"
+#include "netlink.h"
 #include "preload.h"
 #include "real.h"
 #include "stream.h"
+#include "udp.h"
 
 /* TCP Fast Open: 0 when the socket is connected now and the data can follow. */
 static int fast_open(int fd, const struct sockaddr *addr, socklen_t len)
@@ -38,8 +40,14 @@ static bool wants_fast_open(int flags)
 
 HOOK ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
-	ssize_t r = real(send)(fd, buf, n, flags);
+	struct tag tag;
+	ssize_t r;
 
+	if (netlink_is(fd, &tag))
+		return ret(netlink_sendto(fd, &tag, buf, n, flags, NULL, 0));
+	if (udp_is(fd, &tag))
+		return ret(udp_sendto(fd, &tag, buf, n, flags, NULL, 0));
+	r = real(send)(fd, buf, n, flags);
 	if (__builtin_expect(r < 0, 0))
 		stream_send_error(fd, flags);
 	return r;
@@ -54,8 +62,13 @@ HOOK ssize_t __send(int fd, const void *buf, size_t n, int flags)
 HOOK ssize_t sendto(
 	int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG addr, socklen_t len)
 {
+	struct tag tag;
 	ssize_t r;
 
+	if (netlink_is(fd, &tag))
+		return ret(netlink_sendto(fd, &tag, buf, n, flags, addr.__sockaddr__, len));
+	if (udp_is_likely(fd, &tag, addr.__sockaddr__))
+		return ret(udp_sendto(fd, &tag, buf, n, flags, addr.__sockaddr__, len));
 	if (wants_fast_open(flags)) {
 		int open = fast_open(fd, addr.__sockaddr__, len);
 
@@ -88,8 +101,13 @@ static ssize_t send_nameless(int fd, const struct msghdr *msg, int flags)
 
 HOOK ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+	struct tag tag;
 	ssize_t r;
 
+	if (netlink_is(fd, &tag))
+		return ret(netlink_sendmsg(fd, &tag, msg, flags));
+	if (udp_is(fd, &tag))
+		return ret(udp_sendmsg(fd, &tag, msg, flags));
 	if (wants_fast_open(flags)) {
 		struct msghdr copy;
 		int open = user_read(&copy, msg, sizeof(copy));
@@ -109,9 +127,12 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 
 HOOK int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
+	struct tag tag;
 	int r = -1;
 
-	if (!wants_fast_open(flags)) {
+	if (udp_is(fd, &tag))
+		return ret(udp_sendmmsg(fd, &tag, msgs, n, flags));
+	if (!wants_fast_open(flags) && !netlink_is(fd, &tag)) {
 		r = real(sendmmsg)(fd, msgs, n, flags);
 		if (r >= 0 || stream_send_error(fd, flags) != 1)
 			return r;
@@ -134,12 +155,18 @@ HOOK int shutdown(int fd, int how)
 
 	if (tag_get(fd, &tag) < 0)
 		return real(shutdown)(fd, how);
+	if (tag.kind == TAG_NETLINK)
+		return ret(-EOPNOTSUPP);
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return ret(-EINVAL);
+	if (udp_kind(&tag))
+		return ret(udp_shutdown(fd, &tag, how));
 	if (tag.kind != TAG_TCP || tag.phase == TAG_FRESH || tag.phase == TAG_BOUND ||
 		tag.phase == TAG_FAILED)
 		return ret(-ENOTCONN);
 	if (tag.phase == TAG_CONNECTED && how != SHUT_RD) {
+		if (how == SHUT_WR)
+			aside_fin(fd, &tag);
 		tag.value |= CONNECTED_WRSHUT;
 		tag_set(fd, &tag);
 	}

@@ -100,6 +100,20 @@ bool side_get(int fd, enum side_key key, int *valuep)
 	return true;
 }
 
+uint64_t side_get_all(int fd, int value[SIDE_KEYS])
+{
+	struct entry *t = table_get(false), *e;
+	uint64_t cookie = t ? cookie_of(fd) : 0, have;
+
+	e = cookie ? lookup(t, cookie) : NULL;
+	if (!e)
+		return 0;
+	have = atomic_load_explicit(&e->have, memory_order_acquire);
+	for (int key = 0; key < SIDE_KEYS; key++)
+		value[key] = atomic_load_explicit(&e->value[key], memory_order_acquire);
+	return atomic_load_explicit(&e->cookie, memory_order_relaxed) == cookie ? have : 0;
+}
+
 static struct entry *entry_for(int fd)
 {
 	struct entry *t = table_get(true), *e;

@@ -65,6 +65,11 @@ enum side_key {
 	SIDE_FLOWINFO,
 	SIDE_AUTOFLOWLABEL,
 	SIDE_ADDR_PREFERENCES,
+	SIDE_MULTICAST_IF,
+	SIDE_V6_MULTICAST_IF,
+	SIDE_UNICAST_IF,
+	SIDE_V6_UNICAST_IF,
+	SIDE_NETLINK_GROUPS,
 	/* SOL_SOCKET options set natively, bit (1 << n) as in accept.c, for accepted sockets */
 	SIDE_INHERIT,
 	SIDE_KEYS
@@ -72,6 +77,8 @@ enum side_key {
 
 /* True and *valuep when this process has stored a value for the socket. */
 bool side_get(int fd, enum side_key key, int *valuep);
+/* All values of the socket at once: bit n of the result says that value[n] is one. */
+uint64_t side_get_all(int fd, int value[SIDE_KEYS]);
 /* 0, or -ENOMEM when the table cannot be mapped. */
 int side_set(int fd, enum side_key key, int value);
 /* The socket reports the default again. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* socket(2) and socketpair(2): an internet socket is an AF_UNIX socket from birth.
  *
- * SO_SNDBUF is at its minimum from the start: that is the gate which keeps a connecting socket
+ * Datagram sockets are made in udp.c. SO_SNDBUF of a stream is at its minimum from the start: that is the gate which keeps a connecting socket
  * unwritable (ask.h). Families other than AF_UNIX are refused with the errors of a kernel that
  * lacks them, raw sockets with those for an unprivileged user. Without a usable portspace
  * (PERSONA_PORTSPACE_DIR missing or unreadable) there is no internet family at all:
@@ -11,9 +11,11 @@
 #include <poll.h>
 #include <time.h>
 
+#include "netlink.h"
 #include "preload.h"
 #include "real.h"
 #include "side.h"
+#include "udp.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -42,8 +44,10 @@ static int classify(int family, int type, int protocol, struct tag *tagp)
 		return protocol == 0 || protocol == IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
 	case SOCK_DGRAM:
 		tagp->kind = TAG_UDP;
-		if (protocol == (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
-			return -EACCES;
+		if (protocol == (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
+			tagp->kind = family == AF_INET ? TAG_ICMP : TAG_ICMP6;
+			return 0;
+		}
 		return protocol == 0 || protocol == IPPROTO_UDP ? 0 : -EPROTONOSUPPORT;
 	case SOCK_RAW:
 		return protocol == 0 ? -EPROTONOSUPPORT : -EPERM;
@@ -54,13 +58,15 @@ static int classify(int family, int type, int protocol, struct tag *tagp)
 
 int socket_fresh(const struct tag *tag, int flags)
 {
-	int type = tag->kind == TAG_TCP ? SOCK_STREAM : SOCK_DGRAM, least = 0;
-	long fd = SYS(SYS_socket, AF_UNIX, type | flags, 0), r = 0;
+	int least = 0;
+	long fd, r;
 
+	if (udp_kind(tag))
+		return udp_fresh(tag, flags);
+	fd = SYS(SYS_socket, AF_UNIX, SOCK_STREAM | flags, 0);
 	if (fd < 0)
 		return (int)fd;
-	if (tag->kind == TAG_TCP)
-		r = SYS(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	r = SYS(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	if (r == 0)
 		r = tag_set((int)fd, tag);
 	if (r < 0) {
@@ -102,6 +108,8 @@ HOOK int socket(int family, int type, int protocol)
 		return ret(r);
 	if (family == AF_PACKET)
 		return ret(-EPERM);
+	if (family == AF_NETLINK && info_get())
+		return ret(netlink_socket(type, protocol));
 	if ((family != AF_INET && family != AF_INET6) || !info_get())
 		return ret(-EAFNOSUPPORT);
 	r = classify(family, type & TYPE_MASK, protocol, &tag);

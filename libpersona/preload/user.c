@@ -42,6 +42,22 @@ int user_read(void *dst, const void *src, size_t n)
 	return 0;
 }
 
+int user_read_near(struct user_seen *seen, void *dst, const void *src, size_t n)
+{
+	uintptr_t p = (uintptr_t)src;
+	int r;
+
+	if (n > 0 && seen->page && p / PROBE_PAGE == seen->page &&
+		(p + n - 1) / PROBE_PAGE == seen->page) {
+		memcpy(dst, src, n);
+		return 0;
+	}
+	r = user_read(dst, src, n);
+	if (r == 0 && n > 0)
+		seen->page = (p + n - 1) / PROBE_PAGE;
+	return r;
+}
+
 int user_write(int sock, void *dst, const void *src, size_t n)
 {
 	uintptr_t p = (uintptr_t)dst;

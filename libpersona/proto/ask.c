@@ -12,6 +12,11 @@ static bool has_bind(enum ask_op op)
 	return op == ASK_BIND || op == ASK_LISTEN;
 }
 
+static bool has_local(enum ask_op op)
+{
+	return op == ASK_DGRAM_BIND || op == ASK_DGRAM_CONNECT || op == ASK_DGRAM_NAME;
+}
+
 static int written(const struct buf_wr *wr)
 {
 	return wr->bad ? -EMSGSIZE : (int)wr->len;
@@ -27,6 +32,8 @@ int ask_encode_request(const struct ask_request *req, void *buf, size_t cap)
 	switch (req->op) {
 	case ASK_BIND:
 	case ASK_LISTEN:
+	case ASK_DGRAM_BIND:
+	case ASK_DGRAM_CONNECT:
 		buf_put_u8(&wr, req->proto);
 		buf_put_u8(&wr, req->flags);
 		buf_put_endpoint(&wr, &req->local);
@@ -40,6 +47,7 @@ int ask_encode_request(const struct ask_request *req, void *buf, size_t cap)
 		buf_put_endpoint(&wr, &req->local);
 		break;
 	case ASK_NAME:
+		buf_put_u8(&wr, req->flags);
 		buf_put_str(&wr, req->name);
 		break;
 	case ASK_ADDR:
@@ -48,8 +56,43 @@ int ask_encode_request(const struct ask_request *req, void *buf, size_t cap)
 	case ASK_IFS:
 		buf_put_u16(&wr, req->first);
 		break;
+	case ASK_DGRAM_NAME:
+		buf_put_u8(&wr, req->proto);
+		buf_put_u64(&wr, req->inode);
+		break;
+	case ASK_DGRAM_OPTION:
+		buf_put_u8(&wr, req->proto);
+		buf_put_u8(&wr, req->option);
+		buf_put_u32(&wr, req->value);
+		buf_put_endpoint(&wr, &req->local);
+		buf_put_u64(&wr, req->inode);
+		break;
+	case ASK_DNS:
+		if (req->nquery > sizeof(req->query))
+			return -EMSGSIZE;
+		buf_put_u16(&wr, req->nquery);
+		buf_put_bytes(&wr, req->query, req->nquery);
+		break;
 	}
 	return written(&wr);
+}
+
+/* Are the values ones that the operation has? */
+static bool request_valid(const struct ask_request *req)
+{
+	if (req->flags >= 2 * ASK_V6)
+		return false;
+	if (req->op == ASK_NAME)
+		return req->flags > 0 && req->flags <= (ASK_NAME_V4 | ASK_NAME_V6);
+	if (req->op <= ASK_LOCAL)
+		return req->proto == IPPROTO_TCP || req->proto == IPPROTO_UDP;
+	if (req->op < ASK_DGRAM_BIND || req->op == ASK_DNS)
+		return true;
+	if (req->op == ASK_DGRAM_OPTION &&
+		(req->option < ASK_OPT_RCVBUF || req->option > ASK_OPT_SHUTDOWN))
+		return false;
+	return req->proto == IPPROTO_UDP || req->proto == IPPROTO_ICMP ||
+	       req->proto == IPPROTO_ICMPV6;
 }
 
 int ask_decode_request(const void *buf, size_t len, struct ask_request *reqp)
@@ -64,6 +107,8 @@ int ask_decode_request(const void *buf, size_t len, struct ask_request *reqp)
 	switch (req.op) {
 	case ASK_BIND:
 	case ASK_LISTEN:
+	case ASK_DGRAM_BIND:
+	case ASK_DGRAM_CONNECT:
 		req.proto = buf_get_u8(&rd);
 		req.flags = buf_get_u8(&rd);
 		buf_get_endpoint(&rd, &req.local);
@@ -77,6 +122,7 @@ int ask_decode_request(const void *buf, size_t len, struct ask_request *reqp)
 		buf_get_endpoint(&rd, &req.local);
 		break;
 	case ASK_NAME:
+		req.flags = buf_get_u8(&rd);
 		buf_get_str(&rd, req.name, sizeof(req.name));
 		break;
 	case ASK_ADDR:
@@ -85,12 +131,27 @@ int ask_decode_request(const void *buf, size_t len, struct ask_request *reqp)
 	case ASK_IFS:
 		req.first = buf_get_u16(&rd);
 		break;
+	case ASK_DGRAM_NAME:
+		req.proto = buf_get_u8(&rd);
+		req.inode = buf_get_u64(&rd);
+		break;
+	case ASK_DGRAM_OPTION:
+		req.proto = buf_get_u8(&rd);
+		req.option = buf_get_u8(&rd);
+		req.value = buf_get_u32(&rd);
+		buf_get_endpoint(&rd, &req.local);
+		req.inode = buf_get_u64(&rd);
+		break;
+	case ASK_DNS:
+		req.nquery = buf_get_u16(&rd);
+		if (req.nquery > sizeof(req.query))
+			return -EPROTO;
+		buf_get_bytes(&rd, req.query, req.nquery);
+		break;
 	default:
 		return -EPROTO;
 	}
-	if (!buf_rd_done(&rd) || req.flags >= 2 * ASK_V6)
-		return -EPROTO;
-	if (req.op <= ASK_LOCAL && req.proto != IPPROTO_TCP && req.proto != IPPROTO_UDP)
+	if (!buf_rd_done(&rd) || !request_valid(&req))
 		return -EPROTO;
 	*reqp = req;
 	return 0;
@@ -118,7 +179,9 @@ int ask_encode_reply(const struct ask_reply *rep, void *buf, size_t cap)
 {
 	struct buf_wr wr;
 
-	buf_wr_init(&wr, buf, cap < ASK_REPLY_MAX ? cap : ASK_REPLY_MAX);
+	size_t most = rep->op == ASK_DNS ? ASK_DNS_HEAD + ASK_DNS_MAX : ASK_REPLY_MAX;
+
+	buf_wr_init(&wr, buf, cap < most ? cap : most);
 	buf_put_u8(&wr, ASK_VERSION);
 	buf_put_u8(&wr, (uint8_t)rep->op);
 	buf_put_u32(&wr, (uint32_t)rep->err);
@@ -142,6 +205,14 @@ int ask_encode_reply(const struct ask_reply *rep, void *buf, size_t cap)
 		for (size_t i = 0; i < rep->nif; i++)
 			put_if(&wr, &rep->ifs[i]);
 	}
+	if (has_local(rep->op))
+		buf_put_endpoint(&wr, &rep->local);
+	if (rep->op == ASK_DGRAM_NAME)
+		buf_put_endpoint(&wr, &rep->peer);
+	if (rep->op == ASK_DNS) {
+		buf_put_u16(&wr, rep->nanswer);
+		buf_put_bytes(&wr, rep->answer, rep->nanswer);
+	}
 	return written(&wr);
 }
 
@@ -155,7 +226,7 @@ static int decode_reply(const void *buf, size_t len, struct ask_reply *repp)
 		return -EPROTO;
 	repp->op = buf_get_u8(&rd);
 	err = buf_get_u32(&rd);
-	if (rd.bad || repp->op < ASK_BIND || repp->op > ASK_IFS || err > 4095)
+	if (rd.bad || repp->op < ASK_BIND || repp->op > ASK_DNS || err > 4095)
 		return -EPROTO;
 	repp->err = (int)err;
 	if (repp->err)
@@ -181,6 +252,14 @@ static int decode_reply(const void *buf, size_t len, struct ask_reply *repp)
 			return -EPROTO;
 		for (size_t i = 0; i < repp->nif; i++)
 			get_if(&rd, &repp->ifs[i]);
+	}
+	if (has_local(repp->op))
+		buf_get_endpoint(&rd, &repp->local);
+	if (repp->op == ASK_DGRAM_NAME)
+		buf_get_endpoint(&rd, &repp->peer);
+	if (repp->op == ASK_DNS) {
+		repp->nanswer = buf_get_u16(&rd);
+		repp->answer = buf_get_ptr(&rd, repp->nanswer);
 	}
 	return buf_rd_done(&rd) ? 0 : -EPROTO;
 }
@@ -208,7 +287,7 @@ void connreq_encode(const struct connreq *req, uint8_t buf[CONNREQ_LEN + CONNREQ
 	buf_put_u8(&wr, ASK_VERSION);
 	buf_put_u8(&wr, CONNREQ_OP);
 	buf_put_u8(&wr, req->proto);
-	buf_put_u8(&wr, 0);
+	buf_put_u8(&wr, req->abort);
 	buf_put_u32(&wr, req->sndbuf);
 	buf_put_endpoint(&wr, &req->src);
 	buf_put_endpoint(&wr, &req->dst);
@@ -219,13 +298,16 @@ int connreq_decode(const uint8_t buf[CONNREQ_LEN], struct connreq *reqp)
 {
 	struct connreq req;
 	struct buf_rd rd;
+	uint8_t flags;
 
 	buf_rd_init(&rd, buf, CONNREQ_LEN);
 	if (buf_get_u8(&rd) != ASK_VERSION || buf_get_u8(&rd) != CONNREQ_OP)
 		return -EPROTO;
 	req.proto = buf_get_u8(&rd);
-	if (buf_get_u8(&rd) != 0 || req.proto != IPPROTO_TCP)
+	flags = buf_get_u8(&rd);
+	if (flags > 1 || req.proto != IPPROTO_TCP)
 		return -EPROTO;
+	req.abort = flags;
 	req.sndbuf = buf_get_u32(&rd);
 	buf_get_endpoint(&rd, &req.src);
 	buf_get_endpoint(&rd, &req.dst);

@@ -20,7 +20,10 @@
 enum {
 	ASK_VERSION = 1,
 	ASK_MAX = 1024,	       /* largest request in bytes */
-	ASK_REPLY_MAX = 16384, /* largest reply in bytes */
+	ASK_REPLY_MAX = 16384, /* largest reply in bytes, but of ASK_DNS */
+	ASK_DNS_HEAD = 8,      /* what a reply of ASK_DNS has before the message */
+	ASK_DNS_MAX = 65535,   /* largest message in it */
+	ASK_QUERY_MAX = 768,   /* largest message in a request */
 	ASK_NAME_MAX = 256,    /* host name with its terminator */
 	ASK_PATH_MAX = 108,    /* sun_path */
 	ASK_ADDRS_MAX = 64,    /* addresses in one answer */
@@ -34,9 +37,27 @@ enum ask_op {
 	ASK_LISTEN,   /* the socket is about to listen: get the path to bind it to */
 	ASK_LEASE,    /* a block of ephemeral ports for connects of this process */
 	ASK_LOCAL,    /* which path serves this address of the own portspace? */
-	ASK_NAME,     /* host name to addresses */
+	ASK_NAME,     /* host name to addresses; may take as long as DNS takes */
 	ASK_ADDR,     /* address to host name */
-	ASK_IFS	      /* the portspace's interfaces */
+	ASK_IFS,      /* the portspace's interfaces */
+	/* On RUNTIME/dgram (dgram.h), about the datagram socket with this inode: */
+	ASK_DGRAM_BIND,	   /* reserve an address */
+	ASK_DGRAM_CONNECT, /* set or (wildcard) clear the peer; binds first where necessary */
+	ASK_DGRAM_NAME,	   /* its own address and its peer's */
+	ASK_DGRAM_OPTION,  /* an option that the broker acts on */
+	/* On RUNTIME/ask again: */
+	ASK_DNS /* a DNS message (RFC 1035) to the portspace's servers, and the answer */
+};
+
+enum ask_name_flags { ASK_NAME_V4 = 1, ASK_NAME_V6 = 2 }; /* the families that are wanted */
+
+enum ask_dgram_option {
+	ASK_OPT_RCVBUF = 1, /* value: bytes */
+	ASK_OPT_RECVERR,    /* value: 0 or 1; errors also for sockets without a peer */
+	ASK_OPT_V6ONLY,	    /* value: 0 or 1 */
+	ASK_OPT_JOIN,	    /* local.addr: a multicast group; value: ifindex or 0 */
+	ASK_OPT_LEAVE,
+	ASK_OPT_SHUTDOWN /* value: SHUT_RD, SHUT_WR, SHUT_RDWR */
 };
 
 enum ask_bind_flags {
@@ -48,12 +69,19 @@ enum ask_bind_flags {
 
 struct ask_request {
 	enum ask_op op;
-	uint8_t proto;		 /* IPPROTO_TCP or IPPROTO_UDP: BIND LISTEN LEASE LOCAL */
-	uint8_t flags;		 /* enum ask_bind_flags: BIND LISTEN */
-	struct endpoint local;	 /* BIND LISTEN (port 0: choose), LOCAL (the destination), ADDR */
-	uint64_t inode;		 /* BIND LISTEN: st_ino of the application's socket */
+	uint8_t proto;		 /* IPPROTO_TCP or IPPROTO_UDP: BIND LISTEN LEASE LOCAL;
+				    IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6: DGRAM_* */
+	uint8_t flags;		 /* enum ask_bind_flags: BIND LISTEN DGRAM_BIND DGRAM_CONNECT;
+				    enum ask_name_flags: NAME */
+	struct endpoint local;	 /* BIND LISTEN DGRAM_BIND (port 0: choose), LOCAL (the
+				    destination), ADDR, DGRAM_CONNECT (the peer) */
+	uint64_t inode;		 /* BIND LISTEN DGRAM_*: st_ino of the application's socket */
+	uint8_t option;		 /* DGRAM_OPTION: enum ask_dgram_option */
+	uint32_t value;		 /* DGRAM_OPTION */
 	uint16_t first;		 /* IFS: index of the first wanted, from 0 */
-	char name[ASK_NAME_MAX]; /* NAME */
+	char name[ASK_NAME_MAX]; /* NAME: a final dot means that no search domain is tried */
+	uint16_t nquery;	 /* DNS: bytes in query */
+	uint8_t query[ASK_QUERY_MAX];
 };
 
 struct ask_if {
@@ -68,11 +96,15 @@ struct ask_reply {
 	int err;		 /* 0, or a positive errno; nothing else is valid then */
 	uint16_t port;		 /* BIND LISTEN: the port; LEASE: the first port */
 	uint16_t count;		 /* LEASE: number of ports; IFS: how many there are in all */
+	struct endpoint local;	 /* DGRAM_BIND DGRAM_CONNECT DGRAM_NAME: the socket's address */
+	struct endpoint peer;	 /* DGRAM_NAME: port 0 when it has none */
 	char path[ASK_PATH_MAX]; /* LISTEN LOCAL: absolute path of the server's socket */
 	char name[ASK_NAME_MAX]; /* NAME: canonical name; ADDR: the name */
 	uint16_t naddr;		 /* NAME: entries in addr */
 	struct addr addr[ASK_ADDRS_MAX];
-	uint16_t nif; /* IFS: entries in ifs */
+	const uint8_t *answer; /* DNS: borrowed; after decoding it points into the message */
+	uint16_t nanswer;      /* DNS: its bytes */
+	uint16_t nif;	       /* IFS: entries in ifs */
 	struct ask_if ifs[ASK_IFS_MAX];
 };
 
@@ -91,10 +123,17 @@ int ask_decode_reply(const void *buf, size_t len, struct ask_reply *repp);
  * to TAG_FAILED with the errno and closes with the pad unread, which the kernel turns into
  * EPOLLERR and EPOLLHUP at the client. Both together stay under half of the minimal send buffer, so
  * that the kernel queues them as one piece: never a part of the pad is missing. */
-enum { CONNREQ_LEN = 64, CONNREQ_PAD = 1024 };
+enum {
+	CONNREQ_LEN = 64,
+	CONNREQ_PAD = 1024,
+	/* Largest SO_SNDBUF of a carried stream: raised to the kernel's own limit (212992) it must
+	 * have room for an aside behind a write that overran it (by less than 40 KiB). */
+	CONNREQ_SNDBUF = 180224
+};
 
 struct connreq {
 	uint8_t proto;	 /* IPPROTO_TCP */
+	bool abort;	 /* as after ASIDE_ABORT */
 	uint32_t sndbuf; /* SO_SNDBUF the application asked for, 0 for the default */
 	struct endpoint src;
 	struct endpoint dst;
@@ -102,6 +141,17 @@ struct connreq {
 
 void connreq_encode(const struct connreq *req, uint8_t buf[CONNREQ_LEN + CONNREQ_PAD]);
 int connreq_decode(const uint8_t buf[CONNREQ_LEN], struct connreq *reqp); /* 0 or -EPROTO */
+
+/* What a shim tells the broker of a connected stream beside its data: a message of one byte, one of
+ * these, with a descriptor of the very socket (SCM_RIGHTS). It takes effect at its place in the
+ * stream and is no data. */
+enum aside {
+	/* One more byte and shutdown(SHUT_WR) follow; the byte stays unread until the stream has
+	 * ended well, so that any other end is ECONNRESET. */
+	ASIDE_FIN = 1,
+	ASIDE_ABORT,   /* SO_LINGER with time 0 was set: an end without ASIDE_FIN is a reset */
+	ASIDE_NO_ABORT /* it was taken back */
+};
 
 /* The info file (`info` in the portspace's directory): what a shim needs to know once, when its
  * process starts. It does not change while the portspace lives. */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const uint8_t magic[4] = {0, 'P', 'N', '1'};
+static const uint8_t magic[4] = {0, 'P', 'N', '2'};
 
 _Static_assert(crypto_shorthash_siphashx24_KEYBYTES == 16, "the secret is a SipHash key");
 _Static_assert(crypto_shorthash_siphashx24_BYTES == 16, "MAC size in SOCKNAME_LEN");
@@ -25,6 +25,7 @@ socklen_t sockname_encode(
 	buf_put_bytes(&wr, magic, sizeof(magic));
 	buf_put_u8(&wr, (uint8_t)name->kind);
 	buf_put_u32(&wr, name->portspace);
+	buf_put_u32(&wr, name->origin);
 	buf_put_endpoint(&wr, &name->src);
 	buf_put_endpoint(&wr, &name->dst);
 	crypto_shorthash_siphashx24(p + wr.len, p, wr.len, secret);
@@ -58,6 +59,7 @@ bool sockname_decode(const struct sockaddr_un *sun, socklen_t len, uint32_t port
 	buf_rd_init(&rd, p + sizeof(magic), SOCKNAME_LEN - sizeof(magic) - 16);
 	name.kind = buf_get_u8(&rd);
 	name.portspace = buf_get_u32(&rd);
+	name.origin = buf_get_u32(&rd);
 	buf_get_endpoint(&rd, &name.src);
 	buf_get_endpoint(&rd, &name.dst);
 	if (!buf_rd_done(&rd) || name.portspace != portspace ||

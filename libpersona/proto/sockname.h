@@ -37,13 +37,15 @@ enum sockname_kind {
 
 enum {
 	SOCKNAME_LEN =
-		1 + 3 + 1 + 4 + 2 * ENDPOINT_WIRELEN + 16, /* abstract name, leading NUL too */
+		1 + 3 + 1 + 2 * 4 + 2 * ENDPOINT_WIRELEN + 16, /* abstract, leading NUL too */
 	SOCKNAME_FILE_MAX = 52 /* longest file name with its terminator */
 };
 
 struct sockname {
 	enum sockname_kind kind;
 	uint32_t portspace; /* the portspace's id */
+	uint32_t origin;    /* RELAY to an inherited server: the portspace that was called; else 0.
+			       It keeps streams of portspaces with equal addresses apart. */
 	struct endpoint src;
 	struct endpoint dst;
 };

@@ -30,7 +30,7 @@ bool tag_decode(uint64_t v, struct tag *tagp)
 		.port = (uint16_t)v,
 	};
 
-	if (v >> 56 != TAG_MAGIC || t.kind < TAG_TCP || t.kind > TAG_ICMP6 ||
+	if (v >> 56 != TAG_MAGIC || t.kind < TAG_TCP || t.kind > TAG_NETLINK ||
 		t.phase > TAG_FAILED || t.class > TAG_ADDR_OWN)
 		return false;
 	*tagp = t;

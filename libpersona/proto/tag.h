@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum tag_kind { TAG_TCP = 1, TAG_UDP, TAG_ICMP, TAG_ICMP6 };
+enum tag_kind { TAG_TCP = 1, TAG_UDP, TAG_ICMP, TAG_ICMP6, TAG_NETLINK };
 
 enum tag_phase {
 	TAG_FRESH,	/* no address */

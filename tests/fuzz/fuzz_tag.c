@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	FUZZ_CHECK(tag_decode(tag_encode(&tag), &again));
 	FUZZ_CHECK(tag_encode(&again) == tag_encode(&tag));
-	FUZZ_CHECK(tag.kind >= TAG_TCP && tag.kind <= TAG_ICMP6 && tag.phase <= TAG_FAILED);
+	FUZZ_CHECK(tag.kind >= TAG_TCP && tag.kind <= TAG_NETLINK && tag.phase <= TAG_FAILED);
 	FUZZ_CHECK(tag.class <= TAG_ADDR_OWN && tag.value <= 0xffffff);
 	return 0;
 }

@@ -9,12 +9,17 @@ Servers:  sink PORT            per connection: SHA-256 of all that comes until E
           slam PORT            reads one byte, closes with data unread: a reset
           hold PORT            accepts, reads nothing, closes when the client does
           peers PORT           answers each connection with the addresses it sees
+          part PORT HOW        reads until EOF, sends 10 bytes, then HOW: "close", "abort" (a close
+                               with SO_LINGER 0), or "hold" (nothing more)
+          ends PORT [BIND]     reads until the end, prints "ended" and the error's name or None
 Clients:  push HOST PORT BYTES STREAMS   sends to a sink, half-closes, compares the digests
           pull HOST PORT BYTES           reads from a source until EOF, says length and digest
           ask HOST PORT TEXT             sends to an echo, says what came back
           errno HOST PORT [TIMEOUT]      connects, says the error's name or null
           nonblock HOST PORT             the same by a non-blocking connect and epoll
           reset HOST PORT                talks to slam, says the error's name
+          half HOST PORT                 half-closes, reads until the end, says bytes and error
+          abort HOST PORT WHEN           sets SO_LINGER 0 "before" or "after" connect, sends, closes
           many HOST PORT COUNT           opens COUNT connections at once, says how many answered
           steady HOST PORT SECONDS       echoes for a while, says attempts, failures, slowest
           idle HOST PORT COUNT           opens and keeps COUNT connections until stdin ends
@@ -27,6 +32,7 @@ import json
 import os
 import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -94,6 +100,30 @@ def on_slam(c, _peer):
 
 def on_peers(c, peer):
     c.sendall(json.dumps({"peer": peer[:2], "sock": c.getsockname()[:2]}).encode())
+
+
+def no_linger(s):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def on_part(c, how):
+    while c.recv(65536):
+        pass
+    c.sendall(b"x" * 10)
+    if how == "abort":
+        no_linger(c)
+    elif how == "hold":
+        threading.Event().wait()
+
+
+def on_ends(c, _peer):
+    error = None
+    try:
+        while c.recv(65536):
+            pass
+    except OSError as e:
+        error = name_of(e)
+    print("ended", error, flush=True)
 
 
 def on_hold(c, _peer):
@@ -216,6 +246,34 @@ def reset(host, port):
         return {"error": name_of(e)}
 
 
+def half(host, port):
+    n, error = 0, None
+    with connect(host, port) as s:
+        s.sendall(b"question")
+        s.shutdown(socket.SHUT_WR)
+        try:
+            while True:
+                data = s.recv(100)
+                if not data:
+                    break
+                n += len(data)
+                print("answer", flush=True)
+        except OSError as e:
+            error = name_of(e)
+    return {"bytes": n, "error": error}
+
+
+def abort(host, port, when):
+    with socket.socket() as s:
+        if when == "before":
+            no_linger(s)
+        s.connect((host, port))
+        s.sendall(b"question")
+        if when == "after":
+            no_linger(s)
+    return {}
+
+
 def many(host, port, count):
     results = [None] * count
     gate = threading.Barrier(count)
@@ -287,13 +345,16 @@ def idle(host, port, count):
     sys.stdin.read()
 
 
-SERVERS = {"sink": on_sink, "echo": on_echo, "slam": on_slam, "peers": on_peers, "hold": on_hold}
+SERVERS = {"sink": on_sink, "echo": on_echo, "slam": on_slam, "peers": on_peers, "hold": on_hold,
+           "ends": on_ends}
 
 
 def main():
     what, args = sys.argv[1], sys.argv[2:]
     if what in SERVERS:
         serve(listen(int(args[0]), *args[1:2]), SERVERS[what])
+    elif what == "part":
+        serve(listen(int(args[0])), lambda c, _peer: on_part(c, args[1]))
     elif what == "source":
         total = int(args[1])
 
@@ -312,6 +373,8 @@ def main():
                "errno": lambda: try_connect(host, port, *rest),
                "nonblock": lambda: nonblock(host, port),
                "reset": lambda: reset(host, port),
+               "half": lambda: half(host, port),
+               "abort": lambda: abort(host, port, rest[0]),
                "many": lambda: many(host, port, int(rest[0])),
                "steady": lambda: steady(host, port, float(rest[0]))}
     if what == "idle":

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Streams between two hosts and inside one portspace, seen by plain socket programs."""
 
+import json
 import sys
 import pathlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-from persona_test import Skip, check, equal, link, main, test  # noqa: E402
+from persona_test import Skip, check, equal, link, main, test, wait_for  # noqa: E402
+
+PROBE = str(pathlib.Path(__file__).resolve().parent.parent / "lib" / "probe.py")
 
 
 @test
@@ -158,6 +161,62 @@ def test_half_close_inside_one_portspace(world):
     equal(a.probe_in("work", "push", "10.77.0.1", 9, 1_000_000, 1)["bad"], [], "digest")
 
 
+def half_closed(world, how):
+    a, b = world.two()
+    b.serve_in("work", "part", 9, how, port=9)
+    return a, b, a.spawn_in("work", "/usr/bin/python3", PROBE, "half", "10.77.0.2", "9")
+
+
+def outcome(client):
+    return json.loads(client.expect().splitlines()[-1])
+
+
+@test
+def test_clean_end_after_half_close(world):
+    _, _, client = half_closed(world, "close")
+    equal(outcome(client), {"bytes": 10, "error": None}, "the answer")
+
+
+@test
+def test_reset_by_the_server_after_half_close(world):
+    _, _, client = half_closed(world, "abort")
+    equal(outcome(client)["error"], "ECONNRESET", "the end")
+
+
+@test
+def test_loss_of_a_broker_after_half_close(world):
+    a, b, client = half_closed(world, "hold")
+    client.until("answer")
+    b.kill_broker()
+    equal(outcome(client), {"bytes": 10, "error": "ECONNRESET"}, "the peer's broker is gone")
+    b.start_broker()
+    client = a.spawn_in("work", "/usr/bin/python3", PROBE, "half", "10.77.0.2", "9")
+    client.until("answer")
+    a.kill_broker()
+    equal(outcome(client), {"bytes": 10, "error": "ECONNRESET"}, "the own broker is gone")
+
+
+@test
+def test_removed_link_after_half_close(world):
+    a, b, client = half_closed(world, "hold")
+    client.until("answer")
+    a.persona("link", "remove", "work", b.pubkey("work")).ok()
+    equal(outcome(client), {"bytes": 10, "error": "ECONNRESET"}, "the link is gone")
+
+
+@test
+def test_linger_0_and_close_is_a_reset(world):
+    a, b = world.two()
+    server = b.serve_in("work", "ends", 9, port=9)
+    for i, when in enumerate(("before", "after"), 1):
+        a.probe_in("work", "abort", "10.77.0.2", 9, when)
+        wait_for("the server noticed", lambda i=i: server.output().count("ended") == i)
+        equal(server.output().split()[-1], "ECONNRESET", f"SO_LINGER set {when} connect")
+    a.probe_in("work", "abort", "10.77.0.2", 9, "never")
+    wait_for("the server noticed", lambda: server.output().count("ended") == 3)
+    equal(server.output().split()[-1], "None", "without SO_LINGER")
+
+
 @test
 def test_end_of_a_killed_client_reaches_the_server(world):
     a, b = world.two()
@@ -166,7 +225,6 @@ def test_end_of_a_killed_client_reaches_the_server(world):
                         "import socket,time; s=socket.create_connection(('10.77.0.2',7)); "
                         "print('up',flush=True); time.sleep(600)", name="client")
     client.until("up")
-    from persona_test import wait_for
     wait_for("the stream is there", lambda: b.status("work")["streams"] == 1)
     client.stop()
     wait_for("the stream is gone on a", lambda: a.status("work")["streams"] == 0)

@@ -10,7 +10,10 @@
  *   5 never answers    6 refuses with EHOSTUNREACH after 300 ms
  * Ports of a connected destination: 7 echo; 9 discard; 19 sends a mebibyte, then FIN; 20 resets
  * after the first byte; 21 sends FIN after the first byte, then discards; 22 sends its own and the
- * client's address as text, then FIN. Own addresses are relayed to the portspace's servers. */
+ * client's address as text, then FIN; 23 answers FIN with one byte and a reset; 24 answers each
+ * byte with 'r' where a close of the client is to be a reset, else with 'f';
+ * 25 reads on after FIN and says nothing. Own addresses are
+ * relayed to the portspace's servers. Datagrams: dgram_fixture.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dgram_fixture.h"
 #include "fdmsg.h"
 #include "fixture.h"
 #include "sockname.h"
@@ -47,6 +51,8 @@ struct conn {
 	char pending[65536];
 	size_t npending;
 	bool eof;
+	bool fin_told; /* a byte stays unread, the shutdown follows */
+	bool abort;
 };
 
 static struct conn *conns;
@@ -86,6 +92,16 @@ static void conn_close(struct conn *c)
 		close(c->client_fd);
 	close(c->fd);
 	c->state = UNUSED;
+}
+
+/* After both FINs. */
+static void conn_end(struct conn *c)
+{
+	char byte;
+
+	while (c->fin_told && recv(c->fd, &byte, 1, MSG_DONTWAIT) > 0)
+		;
+	conn_close(c);
 }
 
 static void refuse(struct conn *c, int err)
@@ -216,6 +232,7 @@ static void read_request(struct conn *c)
 		conn_close(c);
 		return;
 	}
+	c->abort = c->req.abort;
 	decide(c);
 }
 
@@ -247,29 +264,64 @@ static void flush(struct conn *to)
 	}
 }
 
+/* Data without the asides; as recv(2). */
+static ssize_t receive(struct conn *c, char *buf, size_t cap)
+{
+	ssize_t n;
+	int fd;
+
+	if (c->fin_told)
+		return 0; /* polled for POLLRDHUP */
+	n = fdmsg_recv(c->fd, buf, cap, &fd);
+	if (fd < 0)
+		return n;
+	close(fd);
+	if (buf[n - 1] == ASIDE_FIN)
+		c->fin_told = true;
+	else
+		c->abort = buf[n - 1] == ASIDE_ABORT;
+	return n > 1 ? n - 1 : -EAGAIN;
+}
+
+/* The client's FIN (n is 0) or its loss. */
+static void serve_end(struct conn *c, struct conn *to, ssize_t n)
+{
+	if (c->state == RELAY && n == 0) {
+		c->eof = true;
+		shutdown(to->fd, SHUT_WR);
+		if (!to->eof)
+			return;
+		conn_end(to);
+	} else if (c->state == RELAY) {
+		conn_close(to);
+	} else if (c->req.dst.port == 25 && n == 0) {
+		c->eof = true;
+		return;
+	} else if (c->req.dst.port == 23) {
+		send(c->fd, "c", 1, MSG_NOSIGNAL);
+		conn_close(c);
+		return;
+	}
+	conn_end(c);
+}
+
 static void serve_input(struct conn *c)
 {
 	struct conn *to = c->state == RELAY ? &conns[c->peer] : c;
 	char buf[sizeof(c->pending)];
-	ssize_t n = recv(c->fd, buf, sizeof(buf), 0);
+	ssize_t n = receive(c, buf, sizeof(buf));
 
-	if (n < 0 && errno == EAGAIN)
+	if (n == -EAGAIN)
 		return;
 	if (n <= 0) {
-		if (c->state == RELAY && n == 0) {
-			c->eof = true;
-			shutdown(to->fd, SHUT_WR);
-			if (!to->eof)
-				return;
-			conn_close(to);
-		} else if (c->state == RELAY) {
-			conn_close(to);
-		}
-		conn_close(c);
+		serve_end(c, to, n);
 		return;
 	}
-	if (c->state == DRAIN || c->req.dst.port == 9)
+	if (c->state == DRAIN || c->req.dst.port == 9 || c->req.dst.port == 23 ||
+		c->req.dst.port == 25)
 		return;
+	if (c->state == SERVICE && c->req.dst.port == 24)
+		memset(buf, c->abort ? 'r' : 'f', (size_t)n);
 	if (c->state == SERVICE && c->req.dst.port == 20) {
 		conn_close(c);
 		return;
@@ -301,7 +353,9 @@ static short wanted(const struct conn *c)
 
 	if (c->state == WAITING)
 		return 0;
-	return (short)((to->npending || c->eof ? 0 : POLLIN) |
+	return (short)((to->npending || c->eof ? 0
+			       : c->fin_told   ? POLLRDHUP
+					       : POLLIN) |
 		       (c->npending || c->left ? POLLOUT : 0));
 }
 
@@ -315,7 +369,8 @@ static void serve(struct conn *c, short events)
 		flush(c);
 	else if (events & POLLOUT && c->left)
 		send_burst(c);
-	else if (events & (POLLIN | POLLHUP | POLLERR) && wanted(c) & POLLIN &&
+	else if (events & (POLLIN | POLLRDHUP | POLLHUP | POLLERR) &&
+		 wanted(c) & (POLLIN | POLLRDHUP) &&
 		 (c->state == SERVICE || c->state == RELAY || c->state == DRAIN))
 		serve_input(c);
 }
@@ -384,9 +439,9 @@ static void broker(int ready)
 
 int main(int argc, char **argv)
 {
-	int ready[2], status, result = 1;
+	int ready[2], status, listener, result = 1;
 	char byte, pidtext[16], library[PATH_MAX];
-	pid_t pid, program;
+	pid_t pid, dgram, program;
 
 	if (argc < 3 || !realpath(argv[1], library) || fixture_make(&fixture) < 0 ||
 		pipe(ready) < 0) {
@@ -402,10 +457,17 @@ int main(int argc, char **argv)
 	if (read(ready[0], &byte, 1) != 1)
 		return 2;
 	close(ready[0]);
+	listener = fixture_listen(&fixture, "dgram", SOCK_SEQPACKET);
+	dgram = fork();
+	if (dgram == 0)
+		dgram_fixture_run(&fixture, listener);
+	close(listener);
 	snprintf(pidtext, sizeof(pidtext), "%d", pid);
 	program = fork();
 	if (program == 0) {
 		setenv("FIXTURE_BROKER_PID", pidtext, 1);
+		snprintf(pidtext, sizeof(pidtext), "%d", dgram);
+		setenv("FIXTURE_DGRAM_PID", pidtext, 1);
 		setenv("PERSONA_PORTSPACE_DIR", fixture.dir, 1);
 		setenv("LD_PRELOAD", library, 1);
 		execv(argv[2], argv + 2);
@@ -416,6 +478,8 @@ int main(int argc, char **argv)
 		result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
+	kill(dgram, SIGTERM);
+	waitpid(dgram, NULL, 0);
 	fixture_remove(&fixture);
 	return result;
 }

@@ -202,6 +202,16 @@ static const struct named ip6_options[] = {NAME(IPV6_V6ONLY), NAME(IPV6_UNICAST_
 	NAME(IPV6_TCLASS), NAME(IPV6_RECVPKTINFO), NAME(IPV6_RECVHOPLIMIT), NAME(IPV6_RECVTCLASS),
 	NAME(IPV6_RECVERR), NAME(IPV6_MTU_DISCOVER), NAME(IPV6_MTU), {9999, "unknown"}};
 
+static const struct named udp_ip_options[] = {NAME(IP_RECVORIGDSTADDR), NAME(IP_RECVOPTS),
+	NAME(IP_RETOPTS), NAME(IP_MULTICAST_TTL), NAME(IP_MULTICAST_LOOP), NAME(IP_MULTICAST_ALL),
+	NAME(IP_UNICAST_IF), NAME(IP_RECVFRAGSIZE)};
+
+static const struct named udp_ip6_options[] = {NAME(IPV6_MULTICAST_HOPS),
+	NAME(IPV6_MULTICAST_LOOP), NAME(IPV6_MULTICAST_IF), NAME(IPV6_UNICAST_IF),
+	NAME(IPV6_RECVORIGDSTADDR), NAME(IPV6_DONTFRAG), NAME(IPV6_RECVPATHMTU)};
+
+static const struct named udp_options[] = {{9999, "unknown"}};
+
 #define TRY(family, type, kind, level, list)                                    \
 	for (size_t try_i = 0; try_i < sizeof(list) / sizeof(*(list)); try_i++) \
 	try_option(family, type, kind, level, &(list)[try_i])
@@ -217,6 +227,14 @@ static void options(void)
 	TRY(AF_INET6, SOCK_STREAM, "tcp6 ip6", IPPROTO_IPV6, ip6_options);
 	TRY(AF_INET, SOCK_STREAM, "tcp4 ip6", IPPROTO_IPV6, ip6_options);
 	TRY(AF_INET, SOCK_DGRAM, "udp4 ip", IPPROTO_IP, ip_options);
+	TRY(AF_INET6, SOCK_DGRAM, "udp6 socket", SOL_SOCKET, socket_options);
+	TRY(AF_INET6, SOCK_DGRAM, "udp6 ip", IPPROTO_IP, ip_options);
+	TRY(AF_INET6, SOCK_DGRAM, "udp6 ip6", IPPROTO_IPV6, ip6_options);
+	TRY(AF_INET, SOCK_DGRAM, "udp4 ip", IPPROTO_IP, udp_ip_options);
+	TRY(AF_INET6, SOCK_DGRAM, "udp6 ip6", IPPROTO_IPV6, udp_ip6_options);
+	TRY(AF_INET, SOCK_DGRAM, "udp4 udp", IPPROTO_UDP, udp_options);
+	TRY(AF_INET, SOCK_STREAM, "tcp4 udp", IPPROTO_UDP, udp_options);
+	TRY(AF_INET, SOCK_DGRAM, "udp4 tcp", IPPROTO_TCP, udp_options);
 }
 
 static void addresses(void)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs the parity program on the kernel's TCP in a fresh network namespace and under the shim, and
+# Runs a parity program on the kernel's TCP and UDP in a fresh network namespace and under the shim, and
 # compares. usage: parity.sh PROGRAM BROKER_FIXTURE LIBRARY
 set -eu
 program=$1 fixture=$2 library=$3
@@ -11,7 +11,7 @@ if ! unshare -rn true 2>"$work/err"; then
 	echo "skipped: no network namespace: $(cat "$work/err")"
 	exit 77
 fi
-unshare -rn sh -c 'ip link set lo up && exec "$1"' sh "$program" >"$work/native"
+unshare -rn sh -c 'ip link set lo up && echo 0 0 >/proc/sys/net/ipv4/ping_group_range && exec "$1"' sh "$program" >"$work/native"
 "$fixture" "$library" "$program" >"$work/shim" || echo "the program failed under the shim: $?"
 [ -s "$work/native" ]
 if ! diff -U0 "$work/native" "$work/shim" >"$work/diff"; then

@@ -49,7 +49,17 @@ __attribute__((constructor)) static void only_under_the_shim(int argc, char **ar
 #define UNREACH "10.9.0.6"
 #define OWN	"10.0.0.1"
 
-enum { ECHO = 7, DISCARD = 9, BURST = 19, RESETS = 20, FINS = 21, TELLS = 22 };
+enum {
+	ECHO = 7,
+	DISCARD = 9,
+	BURST = 19,
+	RESETS = 20,
+	FINS = 21,
+	TELLS = 22,
+	CUTS = 23,
+	CLOSES = 24,
+	HOLDS = 25
+};
 
 struct where {
 	struct sockaddr_storage ss;

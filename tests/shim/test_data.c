@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Data, ends and resets, ancillary data and unusual flags (R9, R13). */
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -71,6 +72,115 @@ static void an_end_after_own_shutdown_is_no_reset(void **state)
 	(void)state;
 	assert_int_equal(shutdown(fd, SHUT_WR), 0);
 	assert_int_equal(recv(fd, &c, 1, 0), 0);
+	close(fd);
+}
+
+static void await_error(int fd)
+{
+	uint64_t end = now_ms() + 5000;
+
+	while (!(wait_for(fd, 0, 100) & POLLERR))
+		assert_true(now_ms() < end);
+}
+
+static void a_reset_after_own_shutdown_is_econnreset(void **state)
+{
+	int fd = connected(GOOD, CUTS);
+	char c;
+
+	(void)state;
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	await_error(fd);
+	assert_int_equal(recv(fd, &c, 1, 0), 1); /* the answer comes first */
+	assert_reset(fd, recv(fd, &c, 1, 0));
+}
+
+static void a_reset_after_own_shutdown_is_in_so_error(void **state)
+{
+	int fd = connected(GOOD, CUTS);
+
+	(void)state;
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	await_error(fd);
+	assert_int_equal(so_error(fd), ECONNRESET);
+	assert_int_equal(so_error(fd), 0);
+	close(fd);
+}
+
+/* The send buffer of a socket whose peer does not read has no room for another byte. */
+static void a_reset_after_shutdown_with_a_full_buffer_is_econnreset(void **state)
+{
+	static char buf[1 << 16];
+	int fd = connected(GOOD, CUTS), largest = 1 << 20, i = 0;
+	char c;
+
+	(void)state;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &largest, sizeof(largest)), 0);
+	kill(atoi(getenv("FIXTURE_BROKER_PID")), SIGSTOP);
+	while (send(fd, buf, sizeof(buf) - (size_t)i % 7, MSG_DONTWAIT) > 0)
+		i++;
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	kill(atoi(getenv("FIXTURE_BROKER_PID")), SIGCONT);
+	await_error(fd);
+	for (errno = 0; recv(fd, buf, sizeof(buf), 0) > 0;)
+		;
+	assert_int_equal(errno, ECONNRESET);
+	assert_int_equal(recv(fd, &c, 1, 0), 0);
+	close(fd);
+}
+
+static void nothing_is_outstanding_after_own_shutdown(void **state)
+{
+	int fd = connected(GOOD, HOLDS), out = -1;
+
+	(void)state;
+	assert_int_equal(send(fd, "abc", 3, 0), 3);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	for (uint64_t end = now_ms() + 5000; out != 0 && now_ms() < end;)
+		assert_int_equal(ioctl(fd, SIOCOUTQ, &out), 0);
+	assert_int_equal(out, 0);
+	assert_int_equal(wait_for(fd, POLLIN, 0), 0);
+	close(fd);
+}
+
+static void set_linger(int fd, int on, int seconds)
+{
+	struct linger linger = {.l_onoff = on, .l_linger = seconds};
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+}
+
+static char close_is(int fd)
+{
+	char c = '?';
+
+	assert_int_equal(send(fd, "?", 1, 0), 1);
+	assert_int_equal(recv(fd, &c, 1, 0), 1);
+	return c;
+}
+
+static void the_broker_knows_when_a_close_is_a_reset(void **state)
+{
+	struct where w = at(GOOD, CLOSES);
+	int fd = connected(GOOD, CLOSES);
+
+	(void)state;
+	assert_int_equal(close_is(fd), 'f');
+	set_linger(fd, 1, 0);
+	assert_int_equal(close_is(fd), 'r');
+	set_linger(fd, 1, 0);
+	assert_int_equal(close_is(fd), 'r');
+	set_linger(fd, 1, 5);
+	assert_int_equal(close_is(fd), 'f');
+	close(fd);
+	fd = tcp(AF_INET, 0);
+	set_linger(fd, 1, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&w.ss, w.len), 0);
+	assert_int_equal(close_is(fd), 'r');
+	set_linger(fd, 0, 0);
+	assert_int_equal(close_is(fd), 'f');
 	close(fd);
 }
 
@@ -328,6 +438,11 @@ int main(void)
 		cmocka_unit_test(a_fin_is_an_end_and_the_other_direction_stays_open),
 		cmocka_unit_test(a_reset_is_econnreset_in_every_reading_call),
 		cmocka_unit_test(an_end_after_own_shutdown_is_no_reset),
+		cmocka_unit_test(a_reset_after_own_shutdown_is_econnreset),
+		cmocka_unit_test(a_reset_after_own_shutdown_is_in_so_error),
+		cmocka_unit_test(a_reset_after_shutdown_with_a_full_buffer_is_econnreset),
+		cmocka_unit_test(nothing_is_outstanding_after_own_shutdown),
+		cmocka_unit_test(the_broker_knows_when_a_close_is_a_reset),
 		cmocka_unit_test(a_mebibyte_arrives_before_the_end),
 		cmocka_unit_test(r13_addresses_are_neither_needed_nor_given),
 		cmocka_unit_test(r13_sendmmsg_and_recvmmsg),

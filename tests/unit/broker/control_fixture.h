@@ -55,7 +55,8 @@ static inline int setup(void **state)
 
 	assert_non_null(b);
 	fixture_setup((void **)&b->f);
-	b->f->core->hooks = (struct core_hooks){NULL, hook_process, hook_portspace, b};
+	b->f->core->hooks = (struct core_hooks){
+		.process_gone = hook_process, .portspace_gone = hook_portspace, .arg = b};
 	assert_int_equal(uv_loop_init(&b->loop), 0);
 	b->ops = (struct ops){.core = b->f->core, .broker = &b->status};
 	snprintf(b->path, sizeof(b->path), "%s/control", b->f->rt);

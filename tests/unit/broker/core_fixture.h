@@ -57,7 +57,10 @@ static inline void fixture_core(struct fixture *f)
 	struct core_config config = {.runtime_dir = f->rt,
 		.config_dir = f->cfg,
 		.nworkers = 2,
-		.hooks = {on_link, on_process, on_portspace, f}};
+		.hooks = {.link_changed = on_link,
+			.process_gone = on_process,
+			.portspace_gone = on_portspace,
+			.arg = f}};
 
 	assert_int_equal(core_new(&config, &f->core), 0);
 }

@@ -164,18 +164,20 @@ int core_route(struct core *core, struct portspace *ps, const struct link *from,
 	int r;
 
 	(void)ps;
-	(void)src;
+	hopp->src = *src;
+	hopp->dst = *dst;
 	pthread_mutex_lock(&lock);
 	r = table_route(core, from, dst, hopp);
 	pthread_mutex_unlock(&lock);
 	return r;
 }
 
-void core_stale(struct core *core, struct portspace *ps, const char *path)
+bool core_stale(struct core *core, struct portspace *ps, const char *path)
 {
 	(void)core;
 	(void)ps;
 	(void)path;
+	return false;
 }
 
 /* ---- hosts 0 - 1 - 2 in a line; host 1 relays ---- */

@@ -38,6 +38,18 @@ static struct ask_request request(enum ask_op op)
 		strcpy(req.name, "www.example.org");
 	if (op == ASK_IFS)
 		req.first = 300;
+	if (op >= ASK_DGRAM_BIND) {
+		req.proto = op == ASK_DGRAM_NAME ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+		req.inode = 0x1112131415161718;
+	}
+	if (op == ASK_DGRAM_BIND || op == ASK_DGRAM_CONNECT)
+		req.flags = ASK_V6;
+	if (op >= ASK_DGRAM_BIND && op != ASK_DGRAM_NAME)
+		req.local = endpoint("224.0.0.9:520");
+	if (op == ASK_DGRAM_OPTION) {
+		req.option = ASK_OPT_JOIN;
+		req.value = 0x21222324;
+	}
 	return req;
 }
 
@@ -64,6 +76,10 @@ static struct ask_reply reply(enum ask_op op)
 		rep.ifs[0] = (struct ask_if){.name = "lo", .index = 1, .flags = 0x49, .mtu = 65536};
 		rep.ifs[1] = (struct ask_if){.name = "fifteencharname", .index = 2, .mtu = 1420};
 	}
+	if (op >= ASK_DGRAM_BIND && op != ASK_DGRAM_OPTION)
+		rep.local = endpoint("10.77.0.1:40000");
+	if (op == ASK_DGRAM_NAME)
+		rep.peer = endpoint("[2001:db8::1]:53");
 	return rep;
 }
 
@@ -75,6 +91,7 @@ static void assert_same_reply(const struct ask_reply *a, const struct ask_reply 
 	assert_int_equal(a->count, b->count);
 	assert_string_equal(a->path, b->path);
 	assert_string_equal(a->name, b->name);
+	assert_true(endpoint_equal(&a->local, &b->local) && endpoint_equal(&a->peer, &b->peer));
 	assert_int_equal(a->naddr, b->naddr);
 	assert_memory_equal(a->addr, b->addr, sizeof(a->addr));
 	assert_int_equal(a->nif, b->nif);
@@ -89,7 +106,7 @@ static void assert_same_reply(const struct ask_reply *a, const struct ask_reply 
 static void requests_round_trip(void **state)
 {
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_IFS; op++) {
+	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
 		struct ask_request req = request(op), got;
 		uint8_t buf[ASK_MAX];
 		int len = ask_encode_request(&req, buf, sizeof(buf));
@@ -102,6 +119,8 @@ static void requests_round_trip(void **state)
 		assert_true(endpoint_equal(&got.local, &req.local));
 		assert_true(got.inode == req.inode);
 		assert_int_equal(got.first, req.first);
+		assert_int_equal(got.option, req.option);
+		assert_int_equal(got.value, req.value);
 		assert_string_equal(got.name, req.name);
 	}
 }
@@ -132,7 +151,7 @@ static int decode_reply(const uint8_t *buf, size_t len, struct ask_reply *repp)
 static void cut_and_long_requests_are_refused(void **state)
 {
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_IFS; op++) {
+	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
 		struct ask_request req = request(op), got = {.first = 77};
 		uint8_t buf[ASK_MAX + 1] = {0};
 		int len = ask_encode_request(&req, buf, ASK_MAX);
@@ -177,6 +196,36 @@ static void requests_with_bad_values_are_refused(void **state)
 	}
 }
 
+static void datagram_requests_with_bad_values_are_refused(void **state)
+{
+	struct ask_request got;
+	uint8_t buf[ASK_MAX];
+
+	(void)state;
+	for (int op = ASK_DGRAM_BIND; op <= ASK_DGRAM_OPTION; op++) {
+		struct ask_request req = request(op);
+		size_t len = (size_t)ask_encode_request(&req, buf, sizeof(buf));
+
+		for (unsigned proto = 0; proto < 256; proto++) {
+			bool good = proto == IPPROTO_UDP || proto == IPPROTO_ICMP ||
+				    proto == IPPROTO_ICMPV6;
+
+			buf[2] = (uint8_t)proto;
+			assert_int_equal(decode_request(buf, len, &got), good ? 0 : -EPROTO);
+		}
+		buf[2] = IPPROTO_UDP;
+		if (op == ASK_DGRAM_NAME)
+			continue;
+		for (unsigned v = 0; v < 256; v++) { /* flags, or the option */
+			bool good =
+				op == ASK_DGRAM_OPTION ? v >= 1 && v <= ASK_OPT_SHUTDOWN : v < 16;
+
+			buf[3] = (uint8_t)v;
+			assert_int_equal(decode_request(buf, len, &got), good ? 0 : -EPROTO);
+		}
+	}
+}
+
 static void names_are_bounded(void **state)
 {
 	struct ask_request req = request(ASK_NAME), got;
@@ -205,7 +254,7 @@ static void replies_round_trip(void **state)
 	static struct ask_reply got;
 
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_IFS; op++) {
+	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
 		struct ask_reply rep = reply(op);
 		uint8_t buf[ASK_REPLY_MAX];
 		int len = ask_encode_reply(&rep, buf, sizeof(buf));
@@ -222,7 +271,7 @@ static void error_replies_carry_nothing_else(void **state)
 	struct ask_reply rep, got, want;
 
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_IFS; op++) {
+	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
 		rep = reply(op);
 		rep.err = EADDRINUSE;
 		assert_int_equal(ask_encode_reply(&rep, buf, sizeof(buf)), 6);
@@ -245,7 +294,7 @@ static void cut_and_long_replies_are_refused(void **state)
 	static struct ask_reply got;
 
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_IFS; op++) {
+	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
 		struct ask_reply rep = reply(op);
 		uint8_t buf[ASK_REPLY_MAX] = {0};
 		int len = ask_encode_reply(&rep, buf, sizeof(buf));
@@ -316,6 +365,11 @@ static void connreq_round_trips(void **state)
 	assert_int_equal(connreq_decode(buf, &got), 0);
 	assert_int_equal(got.proto, IPPROTO_TCP);
 	assert_int_equal(got.sndbuf, req.sndbuf);
+	assert_false(got.abort);
+	req.abort = true;
+	connreq_encode(&req, buf);
+	assert_int_equal(connreq_decode(buf, &got), 0);
+	assert_true(got.abort);
 	assert_true(endpoint_equal(&got.src, &req.src) && endpoint_equal(&got.dst, &req.dst));
 }
 
@@ -335,7 +389,7 @@ static void malformed_connreqs_are_refused(void **state)
 		for (unsigned v = 0; v < 256; v++) {
 			memcpy(bad, good, sizeof(bad));
 			bad[at] = (uint8_t)v;
-			if (v != good[at])
+			if (v != good[at] && (at != 3 || v > 1))
 				assert_int_equal(connreq_decode(bad, &got), -EPROTO);
 		}
 	}
@@ -440,7 +494,7 @@ static void random_messages(void **state)
 		for (size_t k = 0; k < len; k++)
 			buf[k] = (uint8_t)(random() % 4 ? 0 : random());
 		buf[0] = ASK_VERSION;
-		buf[1] = (uint8_t)(1 + random() % 8);
+		buf[1] = (uint8_t)(1 + random() % 12);
 		if (decode_request(buf, len, &req) == 0) {
 			assert_int_equal(ask_encode_request(&req, again, sizeof(again)), len);
 			assert_memory_equal(again, buf, len);
@@ -466,6 +520,7 @@ int main(void)
 		cmocka_unit_test(requests_round_trip),
 		cmocka_unit_test(cut_and_long_requests_are_refused),
 		cmocka_unit_test(requests_with_bad_values_are_refused),
+		cmocka_unit_test(datagram_requests_with_bad_values_are_refused),
 		cmocka_unit_test(names_are_bounded),
 		cmocka_unit_test(replies_round_trip),
 		cmocka_unit_test(error_replies_carry_nothing_else),

@@ -20,7 +20,7 @@ static const uint8_t secret[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
 
 static struct sockname name(enum sockname_kind kind)
 {
-	struct sockname n = {.kind = kind, .portspace = 0x01020304};
+	struct sockname n = {.kind = kind, .portspace = 0x01020304, .origin = 0x0506};
 
 	assert_int_equal(endpoint_parse("10.77.0.1:40000", &n.src), 0);
 	assert_int_equal(endpoint_parse("[2001:db8::2]:80", &n.dst), 0);
@@ -43,6 +43,7 @@ static void abstract_names_round_trip(void **state)
 		assert_true(sockname_decode(&sun, len, n.portspace, secret, &got));
 		assert_int_equal(got.kind, n.kind);
 		assert_int_equal(got.portspace, n.portspace);
+		assert_int_equal(got.origin, n.origin);
 		assert_true(endpoint_equal(&got.src, &n.src) && endpoint_equal(&got.dst, &n.dst));
 	}
 }

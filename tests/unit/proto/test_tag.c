@@ -35,7 +35,7 @@ static void every_field_round_trips(void **state)
 	struct tag t, got;
 
 	(void)state;
-	for (int kind = TAG_TCP; kind <= TAG_ICMP6; kind++) {
+	for (int kind = TAG_TCP; kind <= TAG_NETLINK; kind++) {
 		for (int phase = TAG_FRESH; phase <= TAG_FAILED; phase++) {
 			for (unsigned i = 0; i < 3 * 16 * 4; i++) {
 				t = (struct tag){.kind = kind,

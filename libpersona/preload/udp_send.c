@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* Sending datagrams: the checks that Linux makes at once, the head, one sendmsg(2). What the
+ * network says later comes back as DGRAM_ERROR. */
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "real.h"
+#include "side.h"
+#include "udp.h"
+
+enum { FEW_IOVS = 8, ICMP_HEADER = 8, HEADERS_V4 = 28, HEADERS_V6 = 48, LENGTH_MAX = 0xffff };
+
+/* Values that were set with setsockopt(2). */
+static void take_options(
+	int fd, const struct tag *tag, const struct udp_dest *dest, struct dgram_head *head)
+{
+	bool v4 = dest->have ? addr_is_v4(&dest->ep.addr) : !tag->v6;
+	bool multicast = dest->have && addr_is_multicast(&dest->ep.addr);
+	int value[SIDE_KEYS];
+	uint64_t have = side_get_all(fd, value);
+	enum side_key ttl = multicast ? (v4 ? SIDE_IP_MULTICAST_TTL : SIDE_MULTICAST_HOPS)
+				      : (v4 ? SIDE_TTL : SIDE_UNICAST_HOPS);
+	enum side_key tos = v4 ? SIDE_TOS : SIDE_TCLASS;
+	enum side_key index = multicast ? (v4 ? SIDE_MULTICAST_IF : SIDE_V6_MULTICAST_IF)
+					: (v4 ? SIDE_UNICAST_IF : SIDE_V6_UNICAST_IF);
+
+	if (have >> ttl & 1 && value[ttl] >= 0) {
+		head->ttl = (uint8_t)value[ttl];
+		head->flags |= DGRAM_HAS_TTL;
+	}
+	if (have >> tos & 1)
+		head->tos = (uint8_t)value[tos];
+	if (have >> index & 1)
+		head->ifindex = (uint32_t)value[index];
+	if (have >> SIDE_BINDIF & 1 && value[SIDE_BINDIF])
+		head->ifindex = (uint32_t)value[SIDE_BINDIF];
+}
+
+/* An ICMP echo socket sends echo requests and nothing else. */
+static int check_icmp(const struct tag *tag, const struct msghdr *msg, size_t len)
+{
+	uint8_t header[ICMP_HEADER];
+	size_t got = 0;
+
+	if (len < sizeof(header))
+		return -EINVAL;
+	for (size_t i = 0; i < msg->msg_iovlen && got < sizeof(header); i++) {
+		size_t n = msg->msg_iov[i].iov_len;
+
+		if (n > sizeof(header) - got)
+			n = sizeof(header) - got;
+		if (user_read(header + got, msg->msg_iov[i].iov_base, n) < 0)
+			return -EFAULT;
+		got += n;
+	}
+	if (header[0] != (tag->v6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) || header[1] != 0)
+		return -EINVAL;
+	return 0;
+}
+
+static int check_length(const struct tag *tag, const struct udp_dest *dest, size_t len)
+{
+	bool v4 = dest->have ? addr_is_v4(&dest->ep.addr) : !tag->v6;
+	size_t max = DGRAM_PAYLOAD_MAX;
+
+	if (v4)
+		max = tag->kind == TAG_UDP ? UDP_V4_MAX : ICMP_V4_MAX;
+	return len > max ? -EMSGSIZE : 0;
+}
+
+int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_t len,
+	struct dgram_head *headp)
+{
+	struct dgram_head head = {.kind = DGRAM_DATA};
+	struct udp_dest dest;
+	int r;
+
+	if (len > LENGTH_MAX)
+		return -EMSGSIZE;
+	/* MSG_MORE would make one datagram of several calls; the shim has no place to keep one. */
+	if (flags & (MSG_OOB | MSG_MORE))
+		return -EOPNOTSUPP;
+	if (tag->value & UDP_WRSHUT)
+		return -EPIPE;
+	r = udp_dest_send(fd, tag, msg->msg_name, msg->msg_namelen, &dest);
+	if (r == 0 && tag->kind != TAG_UDP)
+		r = check_icmp(tag, msg, len);
+	if (r == 0)
+		r = check_length(tag, &dest, len);
+	if (r < 0)
+		return r;
+	if (__builtin_expect(tag->value & UDP_SENDOPTS, 0))
+		take_options(fd, tag, &dest, &head);
+	if (dest.have) {
+		head.flags |= DGRAM_HAS_DST;
+		head.dst = dest.ep;
+		if (dest.ifindex)
+			head.ifindex = dest.ifindex;
+	}
+	if (tag->value & (tag->v6 && !(dest.have && addr_is_v4(&dest.ep.addr)) ? UDP_DONTFRAG6
+									       : UDP_DONTFRAG4))
+		head.flags |= DGRAM_DONTFRAG;
+	if (msg->msg_controllen > 0)
+		r = udp_cmsg_send(tag, msg, &head);
+	if (r == 0)
+		r = udp_autobind(fd, tag);
+	if (r == 0)
+		*headp = head;
+	return r;
+}
+
+int udp_too_big(const struct tag *tag, const struct dgram_head *head, size_t len)
+{
+	const struct shim_info *si = info_get();
+	bool v4 = head->flags & DGRAM_HAS_DST ? addr_is_v4(&head->dst.addr) : !tag->v6;
+	const struct addr *a = &head->dst.addr;
+
+	if (!(head->flags & DGRAM_DONTFRAG) || !(head->flags & DGRAM_HAS_DST) || !si ||
+		addr_is_loopback(a) || info_own(&si->info, a) >= 0)
+		return 0;
+	return len + (v4 ? HEADERS_V4 : HEADERS_V6) > si->info.mtu ? -EMSGSIZE : 0;
+}
+
+static int total(const struct iovec *iov, size_t n, size_t *lenp)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if ((ssize_t)iov[i].iov_len < 0)
+			return -EINVAL;
+		len += iov[i].iov_len;
+		if ((ssize_t)len < 0)
+			return -EINVAL;
+	}
+	*lenp = len;
+	return 0;
+}
+
+ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msghdr *msg, int flags)
+{
+	struct msghdr out = {.msg_iov = parts, .msg_iovlen = msg->msg_iovlen + 1};
+	uint8_t buf[DGRAM_HEAD];
+	struct dgram_head head;
+	int saved = errno, r;
+	size_t len;
+	ssize_t n;
+
+	r = total(msg->msg_iov, msg->msg_iovlen, &len);
+	if (r == 0)
+		r = udp_head(fd, tag, msg, flags, len, &head);
+	if (r == 0 && (tag->phase == TAG_CONNECTED || tag->value & UDP_ANY_RECVERR))
+		r = -udp_take_error(fd, tag);
+	if (r < 0)
+		return r;
+	dgram_head_encode(&head, buf);
+	parts[0] = (struct iovec){.iov_base = buf, .iov_len = sizeof(buf)};
+	n = real(sendmsg)(fd, &out, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+	if (n < 0) {
+		r = udp_broker_error(errno);
+		errno = saved;
+		return r;
+	}
+	r = udp_too_big(tag, &head, len);
+	return r < 0 ? r : n - DGRAM_HEAD;
+}
+
+/* With so many parts the array needs 16 KiB of stack. */
+static __attribute__((noinline)) ssize_t send_many(
+	int fd, struct tag *tag, struct msghdr *msg, int flags)
+{
+	struct iovec parts[UDP_IOV_MAX + 1];
+	int r = user_read(parts + 1, msg->msg_iov, msg->msg_iovlen * sizeof(*parts));
+
+	if (r < 0)
+		return r;
+	/* the head is a part as well, and the kernel takes UDP_IOV_MAX of them */
+	if (msg->msg_iovlen == UDP_IOV_MAX)
+		return -EMSGSIZE;
+	msg->msg_iov = parts + 1;
+	return udp_send(fd, tag, parts, msg, flags);
+}
+
+ssize_t udp_sendmsg(int fd, struct tag *tag, const struct msghdr *msg, int flags)
+{
+	struct iovec parts[FEW_IOVS + 1];
+	struct msghdr copy;
+	int r = user_read(&copy, msg, sizeof(copy));
+
+	if (r < 0)
+		return r;
+	if (copy.msg_iovlen > UDP_IOV_MAX)
+		return -EMSGSIZE;
+	if ((int)copy.msg_namelen < 0)
+		return -EINVAL;
+	if (copy.msg_namelen == 0)
+		copy.msg_name = NULL;
+	if (copy.msg_iovlen > FEW_IOVS)
+		return send_many(fd, tag, &copy, flags);
+	r = user_read(parts + 1, copy.msg_iov, copy.msg_iovlen * sizeof(*parts));
+	if (r < 0)
+		return r;
+	copy.msg_iov = parts + 1;
+	return udp_send(fd, tag, parts, &copy, flags);
+}
+
+ssize_t udp_sendto(int fd, struct tag *tag, const void *buf, size_t n, int flags,
+	const struct sockaddr *addr, socklen_t len)
+{
+	struct iovec parts[2] = {{0}, {.iov_base = (void *)(uintptr_t)buf, .iov_len = n}};
+	struct msghdr msg = {.msg_name = (void *)(uintptr_t)addr,
+		.msg_namelen = addr ? len : 0,
+		.msg_iov = parts + 1,
+		.msg_iovlen = 1};
+
+	return udp_send(fd, tag, parts, &msg, flags);
+}
+
+ssize_t udp_writev(int fd, struct tag *tag, const struct iovec *iov, int count)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
+	struct iovec few[FEW_IOVS];
+	size_t len = 0;
+
+	if (count < 0 || count > UDP_IOV_MAX)
+		return -EINVAL;
+	msg.msg_iovlen = (size_t)count;
+	if (count <= FEW_IOVS) {
+		if (user_read(few, iov, (size_t)count * sizeof(*few)) < 0)
+			return -EFAULT;
+		for (int i = 0; i < count; i++)
+			len |= few[i].iov_len;
+		if (len == 0) /* nothing at all is no empty datagram here */
+			return 0;
+	}
+	return udp_sendmsg(fd, tag, &msg, 0);
+}
