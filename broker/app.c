@@ -31,7 +31,7 @@ void app_update_poll(struct app *app)
 	if (app->wbuf || app->connecting)
 		want |= EPOLLOUT;
 	if (!app->paused && !app->eof)
-		want |= app->fin_told ? EPOLLRDHUP : EPOLLIN;
+		want |= app->fin_told ? EPOLLRDHUP : EPOLLIN | EPOLLRDHUP;
 	/* It fails only for want of kernel memory. The stream stands still then, until it is reset.
 	 */
 	if (watch_set(&app->worker->poller, &app->watch, want) < 0)
@@ -90,8 +90,10 @@ void app_read_request(struct app *app)
 	int fd;
 	ssize_t n = fdmsg_recv(app->fd, buf, sizeof(buf), &fd);
 
-	if (n == -EAGAIN)
+	if (n == -EAGAIN) {
+		app_update_poll(app);
 		return;
+	}
 	app->waiting = false;
 	if (fd >= 0 && is_peer(app, fd))
 		app->client_fd = fd;
@@ -116,13 +118,13 @@ int app_new_client(struct worker *w, int fd, const struct app_events *events, st
 		return -ENOMEM;
 	app->waiting = true;
 	app->paused = false;
-	app_update_poll(app);
+	app->since_ms = w->local_empty_ms;
 	*ap = app;
 	return 0;
 }
 
-int app_new_gated(struct worker *w, int fd, int client_fd, const struct app_events *events,
-	struct app **ap)
+int app_new_gated(
+	struct worker *w, int fd, int client_fd, const struct app_events *events, struct app **ap)
 {
 	struct app *app = app_wrap(w, fd, events);
 
@@ -250,14 +252,15 @@ static int take_aside(struct app *app, uint8_t code)
 	}
 }
 
-static bool has_shut_down(const struct app *app)
+/* It has shut down: was that all? A read ends early for other reasons too (MSG_OOB). */
+static bool is_drained(const struct app *app)
 {
-	struct pollfd pfd = {.fd = app->fd, .events = POLLRDHUP};
+	char byte;
 
-	return poll(&pfd, 1, 0) == 1;
+	return recv(app->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-ssize_t app_readv(struct app *app, struct iovec *iov, size_t n)
+ssize_t app_readv(struct app *app, struct iovec *iov, size_t n, bool *endp)
 {
 	union {
 		struct cmsghdr align;
@@ -270,20 +273,24 @@ ssize_t app_readv(struct app *app, struct iovec *iov, size_t n)
 	ssize_t len;
 	int r;
 
+	*endp = false;
 	if (app->fin_told)
-		return has_shut_down(app) ? 0 : -EAGAIN;
+		return app->shut ? 0 : -EAGAIN;
 	len = recvmsg(app->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (len < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
 	if (len == 0)
 		return app->abort && app_gone(app) ? -ECONNRESET : 0;
-	if (msg.msg_controllen == 0 && !(msg.msg_flags & MSG_CTRUNC))
+	if (msg.msg_controllen == 0 && !(msg.msg_flags & MSG_CTRUNC)) {
+		*endp = app->shut && !app->abort && is_drained(app);
 		return len;
+	}
 	if (take_descriptors(app, &msg)) {
 		/* Reading stops behind a message with descriptors, so its byte is the last. */
 		r = take_aside(app, last_byte(iov, (size_t)len));
 		if (r < 0)
 			return r;
+		*endp = len > 1 && app->shut && app->fin_told;
 		return len > 1 ? len - 1 : -EAGAIN;
 	}
 	/* Out of descriptors: it cannot be told whether the last byte is data. */
@@ -377,6 +384,7 @@ static void on_ready(struct watch *watch, uint32_t events)
 			return;
 		app_update_poll(app);
 	}
+	app->shut = events & (EPOLLRDHUP | EPOLLHUP);
 	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && !app->paused && !app->eof)
 		app->events->readable(app);
 	if (!app->dead)

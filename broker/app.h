@@ -28,9 +28,9 @@ struct app_events {
 	void (*request)(
 		struct app *app, const struct connreq *req); /* a client's request is here */
 	void (*readable)(struct app *app);
-	void (*drained)(struct app *app);	/* waiting output is gone */
+	void (*drained)(struct app *app);	     /* waiting output is gone */
 	void (*connected)(struct app *app, int err); /* a base end: 0 or a positive errno */
-	void (*lost)(struct app *app, int err); /* broken; not freed: call app_close() */
+	void (*lost)(struct app *app, int err);	     /* broken; not freed: call app_close() */
 };
 
 struct app {
@@ -41,10 +41,11 @@ struct app {
 	struct app *prev, *next; /* worker's list of waiting clients */
 	struct chunk *wbuf;	 /* plaintext the application has not taken yet */
 	uint64_t born_ms;
+	uint64_t since_ms; /* a client connected after this loop time */
 	int fd;
-	int client_fd;	  /* the client's own socket while it waits at the gate, else -1 */
-	bool server : 1;  /* made by app_new_server() */
-	bool tcp : 1;	  /* made by app_new_base() */
+	int client_fd;	 /* the client's own socket while it waits at the gate, else -1 */
+	bool server : 1; /* made by app_new_server() */
+	bool tcp : 1;	 /* made by app_new_base() */
 	bool connecting : 1;
 	bool ended : 1;	  /* app_end() was called */
 	bool waiting : 1; /* for the request */
@@ -53,10 +54,11 @@ struct app {
 	bool fin_after : 1; /* shut down when wbuf is empty */
 	bool fin_told : 1;  /* ASIDE_FIN came: a byte stays unread, the shutdown follows */
 	bool abort : 1;	    /* ASIDE_ABORT came */
+	bool shut : 1;	    /* at the last event it had shut down writing */
 	bool dead : 1;
 };
 
-/* Takes over an accepted client (fd is closed on failure). */
+/* Takes over an accepted client (fd is closed on failure); app_read_request() comes next. */
 int app_new_client(struct worker *w, int fd, const struct app_events *events, struct app **ap);
 /* Reads the request if it is here already; then the request or lost event comes. */
 void app_read_request(struct app *app);
@@ -67,8 +69,8 @@ int app_new_server(struct worker *w, const char *path, const struct sockname *na
 
 /* A client whose socket is already here, with its request read: `fd` is our end and `client_fd` the
  * other one. Takes over both, also on failure. It waits at the gate. */
-int app_new_gated(struct worker *w, int fd, int client_fd, const struct app_events *events,
-	struct app **ap);
+int app_new_gated(
+	struct worker *w, int fd, int client_fd, const struct app_events *events, struct app **ap);
 /* Starts a TCP connect by the base network; the connected event tells the result. With `own`, dst
  * must be an address of this host, and nothing leaves it. 0; -EADDRNOTAVAIL: it is not; other
  * negative errno (app_base.c). */
@@ -79,9 +81,10 @@ int app_new_base(struct worker *w, const struct endpoint *dst, bool own,
 int app_grant(struct app *app, uint32_t sndbuf);
 /* The client's connect fails with this positive errno. Closes. */
 void app_refuse(struct app *app, int err);
-/* Reads what the application sends; at most as much as fits. The number of bytes; 0: FIN; -EAGAIN:
- * nothing now; another negative errno: it is gone, or wants the stream reset. */
-ssize_t app_readv(struct app *app, struct iovec *iov, size_t n);
+/* In the readable event: reads what the application sends; at most as much as fits. The number of
+ * bytes, with *endp set when its FIN is known to be right behind; 0: FIN; -EAGAIN: nothing now;
+ * another negative errno: it is gone, or wants the stream reset. */
+ssize_t app_readv(struct app *app, struct iovec *iov, size_t n, bool *endp);
 /* Writes as much as possible; the rest stays in wbuf. Only when !app_blocked(). Negative errno when
  * the application has gone. */
 int app_writev(struct app *app, struct iovec *iov, size_t n);

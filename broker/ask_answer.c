@@ -208,6 +208,9 @@ void ask_answer(struct core *core, struct portspace *ps, pid_t pid, const struct
 	case ASK_IFS:
 		r = answer_ifs(core, ps, req, rep);
 		break;
+	case ASK_DNS: /* no server */
+		r = -EAGAIN;
+		break;
 	case ASK_DGRAM_BIND: /* the packet plane answers these, on RUNTIME/dgram */
 	case ASK_DGRAM_CONNECT:
 	case ASK_DGRAM_NAME:

@@ -177,6 +177,7 @@ static void detach(struct carrier *c)
 	if (c->state == CARRIER_DRAIN)
 		DL_DELETE(c->worker->draining, c);
 	forget_counts(c);
+	carrier_unhold(c);
 	carrier_hello_free(c->hello);
 	c->hello = NULL;
 	chunk_put(&c->worker->chunks, c->rbuf);
@@ -189,6 +190,7 @@ void carrier_close(struct carrier *c)
 {
 	if (c->dead)
 		return;
+	carrier_last_words(c);
 	detach(c);
 	close(c->fd);
 }
@@ -336,7 +338,8 @@ int carrier_accept(struct worker *w, int fd, const struct endpoint *peer, struct
 
 bool carrier_movable(const struct carrier *c)
 {
-	return c->state == CARRIER_IDLE && !c->wbuf && !c->error && (!c->rbuf || c->rbuf->len == 0);
+	return c->state == CARRIER_IDLE && !c->wbuf && !c->nheld && !c->error &&
+	       (!c->rbuf || c->rbuf->len == 0);
 }
 
 void carrier_move(struct carrier *c, struct carrier_moved *movedp)

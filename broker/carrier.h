@@ -10,6 +10,9 @@
  * handshake.h. The user (pool and stream) hears of everything through carrier_events; the carrier
  * knows neither of them.
  *
+ * The last FIN of a stream is held back by the side that opens: mostly the next OPEN follows at
+ * once, and both go in one segment.
+ *
  * Memory: an idle carrier owns this struct and nothing else. A chunk is attached while a record is
  * half received, or while output is waiting for the kernel.
  *
@@ -48,7 +51,11 @@ struct carrier_body {
 	size_t len;
 };
 
-enum { CARRIER_BODIES = 16 /* bodies handed over at once */ };
+enum {
+	CARRIER_BODIES = 16,		/* bodies handed over at once */
+	CARRIER_HELD = RECORD_OVERHEAD, /* a record without a body */
+	CARRIER_HOLD_MS = 2		/* how long it is held back at most */
+};
 
 struct carrier_events {
 	/* Keyed and idle; c->link is set. */
@@ -82,6 +89,8 @@ struct carrier {
 	struct carrier_hello *hello;		 /* during the handshake */
 	struct chunk *rbuf;			 /* unparsed input */
 	struct chunk *wbuf;			 /* waiting output */
+	struct carrier *hold_prev, *hold_next;	 /* worker's list of those that hold back a FIN */
+	uint64_t held_ms;			 /* loop time since when */
 	struct aead_key tx, rx;
 	uint64_t born_ms;     /* loop time of the end of the handshake, before it of the start */
 	uint64_t tx_bytes;    /* since the last rekey */
@@ -101,6 +110,8 @@ struct carrier {
 	bool patient : 1; /* the kernel does not limit how long the peer's window stays closed */
 	uint8_t error;	  /* positive errno of a failed write, to be reported */
 	uint8_t stuck;	  /* ticks without acknowledgment */
+	uint8_t nheld;	  /* bytes in held; only while there is no wbuf */
+	uint8_t held[CARRIER_HELD]; /* a FIN, sealed, that goes with the next record */
 	uint16_t reverse_tag;
 	uint32_t stream_no; /* of the stream that is open, or was last; counts OPENs */
 };
@@ -130,13 +141,15 @@ int carrier_adopt(struct worker *w, struct carrier_moved *moved, struct carrier 
 int carrier_open(struct carrier *c, const struct record_open_msg *msg, void *user);
 /* Answers an open event; with an error the carrier goes idle (without an idle event). */
 int carrier_answer(struct carrier *c, int err);
-/* Seals the chunk's body bytes, laid out as records with carrier_layout(), and sends them. What
- * the kernel does not take stays with the carrier: it takes *chunkp and sets it to NULL. Only when
- * !carrier_blocked(). */
-int carrier_send_chunk(struct carrier *c, struct chunk **chunkp, size_t body_len);
+/* Seals the chunk's body bytes, laid out as records with carrier_layout(), and sends them, with
+ * `fin` and a FIN behind. What the kernel does not take stays with the carrier: it takes *chunkp
+ * and sets it to NULL. Only when !carrier_blocked(). */
+int carrier_send_chunk(struct carrier *c, struct chunk **chunkp, size_t body_len, bool fin);
 /* Seals the bodies where they are (another carrier's receive chunk) and sends them. */
 int carrier_send_bodies(struct carrier *c, struct carrier_body *bodies, size_t n);
-int carrier_send_fin(struct carrier *c);
+/* `last`: the other direction has ended before. The FIN may wait then, up to CARRIER_HOLD_MS, to go
+ * out together with the OPEN that probably follows. */
+int carrier_send_fin(struct carrier *c, bool last);
 /* Resets the stream; the carrier drains by itself and reports idle later. */
 void carrier_send_rst(struct carrier *c);
 int carrier_send_want(struct carrier *c, uint16_t tag, uint16_t count);
@@ -149,6 +162,8 @@ void carrier_resume(struct carrier *c);
 bool carrier_check(struct carrier *c);
 /* Those that something was left to do for; from the loop. */
 void carrier_run_scheduled(struct worker *w);
+/* Those that held back a FIN for long enough; from the loop. */
+void carrier_run_held(struct worker *w);
 /* Ends it without an event. */
 void carrier_close(struct carrier *c);
 

@@ -21,6 +21,10 @@ void carrier_schedule(struct carrier *c);
 
 int carrier_put_rst(struct carrier *c);
 void carrier_flush(struct carrier *c);
+/* Sends what is held back, as much as the kernel takes, before the descriptor is closed. */
+void carrier_last_words(struct carrier *c);
+/* Nothing is held back any more. */
+void carrier_unhold(struct carrier *c);
 
 void carrier_keyed(struct carrier *c);
 void carrier_parse(struct carrier *c);

@@ -8,46 +8,84 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <utlist.h>
 
 #include "buf.h"
 #include "carrier_priv.h"
 #include "log.h"
 #include "worker_priv.h"
 
+void carrier_unhold(struct carrier *c)
+{
+	if (!c->nheld)
+		return;
+	c->nheld = 0;
+	DL_DELETE2(c->worker->holding, c, hold_prev, hold_next);
+}
+
+/* Writes what is held back and then p, len bytes. How much of both the kernel took, or a negative
+ * errno. */
+static ssize_t transmit(struct carrier *c, const uint8_t *p, size_t len)
+{
+	struct iovec iov[2] = {{.iov_base = c->held, .iov_len = c->nheld},
+		{.iov_base = (void *)(uintptr_t)p, .iov_len = len}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t n;
+
+	do
+		n = c->nheld ? sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT)
+			     : send(c->fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	return n;
+}
+
+/* Puts bytes behind what is waiting. */
+static int append(struct carrier *c, const uint8_t *p, size_t len)
+{
+	struct chunk *out = c->wbuf;
+
+	if (out->off + out->len + len > sizeof(out->data)) {
+		memmove(out->data, out->data + out->off, out->len);
+		out->off = 0;
+	}
+	if (out->len + len > sizeof(out->data))
+		return -ENOBUFS; /* only control records queue up: the peer does not read any */
+	memcpy(out->data + out->off + out->len, p, len);
+	out->len += len;
+	carrier_update_poll(c);
+	return 0;
+}
+
 /* Sends raw bytes behind what is waiting already. */
 static int put_raw(struct carrier *c, const uint8_t *p, size_t len)
 {
-	ssize_t n = 0;
+	size_t held = c->nheld, done;
+	ssize_t n;
+	int r = 0;
 
 	if (c->error)
 		return -c->error;
 	c->unsure = true;
-	if (!c->wbuf) {
-		do
-			n = send(c->fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-		while (n < 0 && errno == EINTR);
-		if (n < 0 && errno != EAGAIN)
-			return -errno;
-		if (n < 0)
-			n = 0;
-		if ((size_t)n == len)
-			return 0;
-		c->wbuf = chunk_get(&c->worker->chunks);
-		if (!c->wbuf)
-			return -ENOMEM;
+	if (c->wbuf)
+		return append(c, p, len);
+	n = transmit(c, p, len);
+	if (n < 0)
+		return (int)n;
+	carrier_unhold(c);
+	done = (size_t)n;
+	if (done == held + len)
+		return 0;
+	c->wbuf = chunk_get(&c->worker->chunks);
+	if (!c->wbuf)
+		return -ENOMEM;
+	if (done < held) {
+		r = append(c, c->held + done, held - done);
+		done = held;
 	}
-	p += n;
-	len -= (size_t)n;
-	if (c->wbuf->off + c->wbuf->len + len > sizeof(c->wbuf->data)) {
-		memmove(c->wbuf->data, c->wbuf->data + c->wbuf->off, c->wbuf->len);
-		c->wbuf->off = 0;
-	}
-	if (c->wbuf->len + len > sizeof(c->wbuf->data))
-		return -ENOBUFS; /* only control records queue up: the peer does not read any */
-	memcpy(c->wbuf->data + c->wbuf->off + c->wbuf->len, p, len);
-	c->wbuf->len += len;
-	carrier_update_poll(c);
-	return 0;
+	return r < 0 ? r : append(c, p + (done - held), len - (done - held));
 }
 
 static int seal_and_put(struct carrier *c, enum record_type type, const void *body, size_t len)
@@ -102,10 +140,35 @@ bool carrier_blocked(const struct carrier *c)
 	return c->wbuf != NULL;
 }
 
-int carrier_send_chunk(struct carrier *c, struct chunk **chunkp, size_t body_len)
+/* Seals the bodies in the chunk, and a FIN behind them. The size of it all or a negative errno. */
+static int seal_chunk(struct carrier *c, struct chunk *chunk, size_t body_len, bool fin)
+{
+	size_t total = 0;
+	int r;
+
+	while (body_len > 0) {
+		size_t len = body_len < RECORD_BODY_MAX ? body_len : RECORD_BODY_MAX;
+
+		r = record_seal(c->worker->aead, &c->tx, RECORD_DATA, chunk->data + total, len);
+		if (r < 0)
+			return r;
+		total += (size_t)r;
+		body_len -= len;
+	}
+	if (fin) {
+		r = record_seal(c->worker->aead, &c->tx, RECORD_FIN, chunk->data + total, 0);
+		if (r < 0)
+			return r;
+		total += (size_t)r;
+		c->fin_sent = true;
+	}
+	return (int)total;
+}
+
+int carrier_send_chunk(struct carrier *c, struct chunk **chunkp, size_t body_len, bool fin)
 {
 	struct chunk *chunk = *chunkp;
-	size_t total = 0;
+	size_t total, held, done;
 	ssize_t n;
 	int r;
 
@@ -115,31 +178,32 @@ int carrier_send_chunk(struct carrier *c, struct chunk **chunkp, size_t body_len
 		return fail(c, r);
 	c->unsure = true;
 	atomic_fetch_add_explicit(&c->link->stats.tx_bytes, body_len, memory_order_relaxed);
-	for (size_t i = 0; body_len > 0; i++) {
-		size_t len = body_len < RECORD_BODY_MAX ? body_len : RECORD_BODY_MAX;
-
-		r = record_seal(c->worker->aead, &c->tx, RECORD_DATA, chunk->data + total, len);
-		if (r < 0)
-			return fail(c, r);
-		total += (size_t)r;
-		body_len -= len;
-	}
+	r = seal_chunk(c, chunk, body_len, fin);
+	if (r < 0)
+		return fail(c, r);
+	total = (size_t)r;
 	if (c->wbuf) /* the rekey record did not fit */
 		return fail(c, put_raw(c, chunk->data, total));
-	do
-		n = send(c->fd, chunk->data, total, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EAGAIN)
-		return fail(c, -errno);
+	held = c->nheld;
+	n = transmit(c, chunk->data, total);
 	if (n < 0)
-		n = 0;
-	if ((size_t)n < total) {
-		chunk->off = (size_t)n;
-		chunk->len = total - (size_t)n;
-		c->wbuf = chunk;
-		*chunkp = NULL;
-		carrier_update_poll(c);
+		return fail(c, (int)n);
+	carrier_unhold(c);
+	done = (size_t)n;
+	if (done == held + total)
+		return 0;
+	if (done < held) {
+		/* The chunk's slack has room. */
+		memmove(chunk->data + (held - done), chunk->data, total);
+		memcpy(chunk->data, c->held + done, held - done);
+		total += held - done;
+		done = held;
 	}
+	chunk->off = done - held;
+	chunk->len = total - chunk->off;
+	c->wbuf = chunk;
+	*chunkp = NULL;
+	carrier_update_poll(c);
 	return 0;
 }
 
@@ -161,10 +225,43 @@ int carrier_send_bodies(struct carrier *c, struct carrier_body *bodies, size_t n
 	return 0;
 }
 
-int carrier_send_fin(struct carrier *c)
+int carrier_send_fin(struct carrier *c, bool last)
 {
+	int r;
+
 	c->fin_sent = true;
-	return fail(c, put_record(c, RECORD_FIN, NULL, 0));
+	if (!last || !c->opener || c->wbuf || c->error || c->nheld)
+		return fail(c, put_record(c, RECORD_FIN, NULL, 0));
+	r = rekey_if_due(c, 0);
+	if (r < 0)
+		return fail(c, r);
+	if (c->wbuf) /* the rekey record did not fit */
+		return fail(c, seal_and_put(c, RECORD_FIN, NULL, 0));
+	r = record_seal(c->worker->aead, &c->tx, RECORD_FIN, c->held, 0);
+	if (r < 0)
+		return fail(c, r);
+	c->nheld = (uint8_t)r;
+	c->held_ms = worker_now_ms(c->worker);
+	DL_APPEND2(c->worker->holding, c, hold_prev, hold_next);
+	return 0;
+}
+
+void carrier_run_held(struct worker *w)
+{
+	struct carrier *c;
+
+	while ((c = w->holding) && worker_now_ms(w) - c->held_ms >= CARRIER_HOLD_MS) {
+		int r = put_raw(c, NULL, 0);
+
+		carrier_unhold(c); /* also after a failure */
+		fail(c, r);
+	}
+}
+
+void carrier_last_words(struct carrier *c)
+{
+	if (c->nheld && !c->error)
+		(void)transmit(c, NULL, 0);
 }
 
 int carrier_put_rst(struct carrier *c)

@@ -82,16 +82,19 @@ void core_collect(struct core *core)
 	}
 }
 
-struct portspace *core_member(struct core *core, int sock, pid_t *pidp)
+struct portspace *core_member_since(struct core *core, int sock, uint64_t since_ms, pid_t *pidp)
 {
 	struct portspace *ps = NULL;
 	struct peer peer;
 
-	if (peer_get(sock, &peer) < 0)
+	if (peer_get_pid(sock, &peer) < 0 || peer.uid != geteuid())
 		return NULL;
-	if (peer.uid == geteuid())
+	if (since_ms)
+		ps = members_of_pid(core->members, peer.pid, since_ms);
+	if (!ps && peer_get(sock, &peer) == 0) {
 		ps = members_of_peer(core->members, &peer);
-	peer_close(&peer);
+		peer_close(&peer);
+	}
 	if (ps && ps->removed) {
 		portspace_unref(ps);
 		ps = NULL;
@@ -99,6 +102,11 @@ struct portspace *core_member(struct core *core, int sock, pid_t *pidp)
 	if (ps)
 		*pidp = peer.pid;
 	return ps;
+}
+
+struct portspace *core_member(struct core *core, int sock, pid_t *pidp)
+{
+	return core_member_since(core, sock, 0, pidp);
 }
 
 /* A reference to the current snapshot, which is built when there is none. NULL: out of memory. */

@@ -74,7 +74,7 @@ struct link {
 	char endpoint_text[280];  /* as configured, HOST:PORT; "" when none */
 	bool has_heard;
 	struct endpoint heard; /* where the peer's datagrams came from last */
-	struct link *next;	  /* in its portspace */
+	struct link *next;     /* in its portspace */
 };
 
 struct porttab;
@@ -97,11 +97,12 @@ struct portspace {
 	char *dir;		 /* runtime directory, absolute */
 	struct key *private_key; /* from key_new() */
 	struct key public_key;
-	struct addr link_local; /* on all its links */
-	uint8_t mac1_key[32]; /* handshake_mac1_key(public_key) */
-	struct info info;     /* name, hostname, addresses, secret */
-	atomic_uint streams;  /* open in all workers, against streams_max */
-	unsigned streams_max; /* quota */
+	struct addr link_local;		     /* on all its links */
+	uint8_t mac1_key[32];		     /* handshake_mac1_key(public_key) */
+	struct info info;		     /* name, hostname, addresses, secret */
+	atomic_uint streams;		     /* open in all workers, against streams_max */
+	unsigned streams_max;		     /* quota */
+	atomic_uint_fast64_t dgrams_dropped; /* their socket's buffer was full */
 	/* inherit.h. `super` is a reference, set at most once; while it is NULL and `below` says
 	 * that it is not the root, there is no network for links. */
 	bool below;
@@ -127,6 +128,9 @@ void link_unref(struct link *link); /* NULL is allowed */
  * Looks at SO_PEERCRED and the parent chain. Returns a reference; NULL when it is no member, its
  * portspace is gone, or it has another uid. *pidp is the peer's pid. May read /proc. */
 struct portspace *core_member(struct core *core, int sock, pid_t *pidp);
+/* The same for a socket that is known to have been connected after since_ms (CLOCK_MONOTONIC): for
+ * a process that was known before, that is enough to know it by its pid. */
+struct portspace *core_member_since(struct core *core, int sock, uint64_t since_ms, pid_t *pidp);
 
 /* Which portspace is this handshake initiation for? By MAC1 alone, no Diffie-Hellman. Returns a
  * reference or NULL. */
@@ -159,8 +163,8 @@ struct core_hop {
 	 * BASE: a reference to the one whose network carries it; NULL: the base network. */
 	struct portspace *server;
 	struct endpoint src, dst; /* LOCAL and BASE: as the server is to see them */
-	bool host;  /* BASE: a service of this host, at any of its own addresses */
-	bool proxy; /* BASE: it wants a PROXY header */
+	bool host;		  /* BASE: a service of this host, at any of its own addresses */
+	bool proxy;		  /* BASE: it wants a PROXY header */
 };
 
 /* Where does a stream from src to dst go next? `from` is the link it came by, NULL for a process
@@ -175,9 +179,10 @@ enum core_next_kind { CORE_NEXT_LOCAL, CORE_NEXT_LINK, CORE_NEXT_GATEWAY };
 /* Where a packet goes. */
 struct core_next {
 	enum core_next_kind kind;
-	struct link *link; /* LINK: borrowed, to be compared only: it may be gone when this is read */
-	void *plane;	   /* LINK: link->plane, NULL when the plane has not seen it yet */
-	struct addr via;   /* LINK: the next hop, addr_any6 when it is the peer; else dst */
+	struct link
+		*link;	 /* LINK: borrowed, to be compared only: it may be gone when this is read */
+	void *plane;	 /* LINK: link->plane, NULL when the plane has not seen it yet */
+	struct addr via; /* LINK: the next hop, addr_any6 when it is the peer; else dst */
 };
 
 /* The same question for a packet. A packet may go back over `from`. 0; -EACCES; -ENETUNREACH. */
@@ -207,10 +212,10 @@ void core_link_heard(struct core *core, struct link *link, const struct endpoint
 struct core_route_info {
 	struct prefix prefix;
 	enum rib_source source;
-	bool best;	      /* of the prefix: the one that is used */
-	bool silent;	      /* its neighbour is silent (core_link_silent) */
+	bool best;   /* of the prefix: the one that is used */
+	bool silent; /* its neighbour is silent (core_link_silent) */
 	uint8_t metric;
-	struct addr next_hop; /* addr_any6: the peer of the link */
+	struct addr next_hop;	  /* addr_any6: the peer of the link */
 	char link[LINK_NAME_MAX]; /* "" for GATEWAY */
 	void *plane;		  /* its link's; for the plane's thread */
 	uint64_t since_ms;	  /* CLOCK_MONOTONIC when it was set */
@@ -241,8 +246,8 @@ void core_link_silent(struct core *core, struct link *link, bool silent);
 bool core_stale(struct core *core, struct portspace *ps, const char *path);
 
 /* What netspace_ps.c does in a portspace's port table on behalf of links of portspaces below it: as
- * porttab_listen() and porttab_drop(), for the broker's own process and TCP. `path` is where to bind
- * the socket. -ENETDOWN: the portspace is removed. */
+ * porttab_listen() and porttab_drop(), for the broker's own process and TCP. `path` is where to
+ * bind the socket. -ENETDOWN: the portspace is removed. */
 int core_own_listen(struct core *core, struct portspace *ps, uint16_t port, uint64_t inode,
 	char path[ASK_PATH_MAX]);
 void core_own_drop(struct core *core, struct portspace *ps, uint64_t inode);

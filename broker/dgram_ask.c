@@ -102,6 +102,18 @@ static int answer_connect(struct dgram *d, const struct ask_request *req, struct
 	return 0;
 }
 
+int dgram_connect(struct dgram *d, const struct endpoint *to)
+{
+	const struct ask_request req = {.op = ASK_DGRAM_CONNECT,
+		.proto = IPPROTO_UDP,
+		.flags = addr_is_v4(&to->addr) ? 0 : ASK_V6,
+		.local = *to};
+	struct ask_reply rep;
+
+	d->data = true;
+	return answer_connect(d, &req, &rep);
+}
+
 static int answer_name(const struct dgram *d, struct ask_reply *rep)
 {
 	rep->local = d->bound ? d->local : (struct endpoint){.addr = dgram_wildcard(d)};
@@ -201,12 +213,10 @@ static int answer(struct plane_dgrams *dgrams, const struct ask_request *req, st
 	}
 }
 
-void dgram_answer(struct plane_dgrams *dgrams, pid_t pid, const struct ask_request *req,
-	struct ask_reply *rep)
+void dgram_answer(struct plane_dgrams *dgrams, const struct ask_request *req, struct ask_reply *rep)
 {
 	int r;
 
-	(void)pid;
 	memset(rep, 0, sizeof(*rep));
 	rep->op = req->op;
 	r = answer(dgrams, req, rep);

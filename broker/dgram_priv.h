@@ -51,7 +51,6 @@ struct dgram {
 	struct endpoint local, peer;
 	struct dgram_group *groups;
 	unsigned ngroups;
-	uint64_t drops; /* deliveries that found the buffer full */
 	/* deliveries of this turn: indices of the server's queue, -1 none */
 	int first, last;
 	struct dgram *next_queued;
@@ -136,6 +135,10 @@ int dgram_leave(struct dgram *d, const struct addr *group, uint32_t ifindex);
  * it has ended. */
 int dgram_read(struct dgram *d);
 void dgram_close(struct dgram *d);
+/* A socket of this portspace, made by process `pid`. Takes over fd when it returns 0. -ENOMEM,
+ * -ENOBUFS (quota). */
+int dgram_adopt(
+	struct dgram_server *server, struct portspace *ps, pid_t pid, int fd, struct dgram **dp);
 
 /* ---- dgram_send.c ---- */
 
@@ -150,7 +153,9 @@ void dgram_queue_forget(struct dgram *d);
 
 /* ---- dgram_ask.c ---- */
 
-void dgram_answer(struct plane_dgrams *dgrams, pid_t pid, const struct ask_request *req,
-	struct ask_reply *rep);
+/* Binds and connects a UDP socket of the broker itself. 0 or what connect(2) would say. */
+int dgram_connect(struct dgram *d, const struct endpoint *to);
+void dgram_answer(
+	struct plane_dgrams *dgrams, const struct ask_request *req, struct ask_reply *rep);
 
 #endif

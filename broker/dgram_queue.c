@@ -29,7 +29,9 @@ static void deliver(struct dgram_server *server, struct dgram *d)
 	sent = n ? sendmmsg(d->watch.fd, msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
 	if (sent < 0)
 		sent = 0;
-	d->drops += n - (unsigned)sent;
+	if ((unsigned)sent < n)
+		atomic_fetch_add_explicit(&d->owner->pps->ps->dgrams_dropped, n - (unsigned)sent,
+			memory_order_relaxed);
 }
 
 void dgram_server_flush(struct dgram_server *server)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "flow.h"
 #include "ip.h"
 #include "linklocal.h"
 
@@ -102,8 +103,12 @@ static int send_udp(struct sending *s, uint32_t *mtup)
 	struct plane_ps *pps = s->pps;
 	struct ipstack_out out;
 
+	int r;
+
 	if (addr_is_multicast(&s->dst.addr))
 		return send_group(s);
+	if (pps->flows && flow_answer(pps, &s->src, &s->dst, s->ttl, s->tos, s->payload, s->len, &r))
+		return r;
 	if (plane_owns(pps, NULL, &s->dst.addr)) {
 		const struct plane_udp udp = {.pps = pps,
 			.src = s->src,

@@ -59,6 +59,23 @@ static int receive(struct dgram_server *server, int fd)
 	return n;
 }
 
+/* A connected socket may send without a head: what stdio writes inside libc has none. The payload
+ * begins in the head's place; it is put together at `payload`. */
+static int send_headless(struct dgram *d, const uint8_t *begin, uint8_t *payload, size_t len)
+{
+	const struct dgram_head head = {.kind = DGRAM_DATA};
+	const size_t first = len < DGRAM_HEAD ? len : DGRAM_HEAD;
+
+	if (!d->connected)
+		return -EPROTO;
+	if (len > DGRAM_PAYLOAD_MAX)
+		return 0; /* EMSGSIZE, and nobody to be told */
+	memmove(payload + first, payload, len - first);
+	memcpy(payload, begin, first);
+	dgram_send(d, &head, payload, len);
+	return 0;
+}
+
 int dgram_read(struct dgram *d)
 {
 	struct dgram_server *server = d->server;
@@ -67,15 +84,20 @@ int dgram_read(struct dgram *d)
 	if (n < 0)
 		return n == -EAGAIN || n == -EINTR ? 0 : n;
 	for (int i = 0; i < n; i++) {
-		struct dgram_head head;
+		uint8_t *payload = server->slots + (size_t)i * DGRAM_SLOT + PLANE_HEADROOM;
 		const size_t len = server->in[i].msg_len;
+		struct dgram_head head;
 
 		if (len == 0) /* the end: no message is that short */
 			return -EPIPE;
-		if (dgram_head_decode(server->heads[i], len, &head) < 0 || head.kind != DGRAM_DATA)
+		if (dgram_head_decode(server->heads[i], len, &head) < 0) {
+			if (send_headless(d, server->heads[i], payload, len) < 0)
+				return -EPROTO;
+			continue;
+		}
+		if (head.kind != DGRAM_DATA)
 			return -EPROTO;
-		dgram_send(d, &head, server->slots + (size_t)i * DGRAM_SLOT + PLANE_HEADROOM,
-			len - DGRAM_HEAD);
+		dgram_send(d, &head, payload, len - DGRAM_HEAD);
 	}
 	return n;
 }
@@ -92,8 +114,9 @@ static void serve(struct dgram *d)
 	strayfd_close(passed);
 	if (len == -EAGAIN || len == -EINTR)
 		return;
-	if (len > 0 && ask_decode_request(in, (size_t)len, &req) == 0 && req.op >= ASK_DGRAM_BIND) {
-		dgram_answer(d->owner, d->pid, &req, &rep);
+	if (len > 0 && ask_decode_request(in, (size_t)len, &req) == 0 && req.op >= ASK_DGRAM_BIND &&
+		req.op <= ASK_DGRAM_OPTION) {
+		dgram_answer(d->owner, &req, &rep);
 		n = ask_encode_reply(&rep, out, sizeof(out));
 		if (n > 0)
 			(void)fdmsg_send(d->watch.fd, out, (size_t)n, -1);
@@ -148,24 +171,15 @@ void dgram_close(struct dgram *d)
 	close(fd);
 }
 
-static int adopt(struct dgram_server *server, int fd)
+int dgram_adopt(
+	struct dgram_server *server, struct portspace *ps, pid_t pid, int fd, struct dgram **dp)
 {
 	struct plane *plane = server->plane;
 	const int buffer = DGRAM_BUFFER;
-	struct portspace *ps;
-	struct plane_ps *pps;
-	struct dgram *d;
-	pid_t pid;
+	struct plane_ps *pps = plane_ps_get(plane, ps);
+	struct dgram *d = pps ? calloc(1, sizeof(*d)) : NULL;
 	int r;
 
-	ps = core_member(plane->core, fd, &pid);
-	if (!ps) {
-		log_debug("a process that is in no portspace was refused");
-		return -EPERM;
-	}
-	pps = plane_ps_get(plane, ps);
-	portspace_unref(ps);
-	d = pps ? calloc(1, sizeof(*d)) : NULL;
 	if (!d)
 		return -ENOMEM;
 	d->server = server;
@@ -182,8 +196,26 @@ static int adopt(struct dgram_server *server, int fd)
 		return r;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	on_ready(&d->watch, EPOLLIN); /* a question is mostly there already */
+	*dp = d;
 	return 0;
+}
+
+static int accepted(struct dgram_server *server, int fd)
+{
+	pid_t pid;
+	struct portspace *ps = core_member(server->plane->core, fd, &pid);
+	struct dgram *d;
+	int r;
+
+	if (!ps) {
+		log_debug("a process that is in no portspace was refused");
+		return -EPERM;
+	}
+	r = dgram_adopt(server, ps, pid, fd, &d);
+	portspace_unref(ps);
+	if (r == 0)
+		on_ready(&d->watch, EPOLLIN); /* a question is mostly there already */
+	return r;
 }
 
 static void wake_up(struct plane_timer *timer, uint64_t now_ns)
@@ -206,7 +238,7 @@ static void on_connect(struct watch *watch, uint32_t events)
 		int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			if (adopt(server, fd) < 0)
+			if (accepted(server, fd) < 0)
 				close(fd);
 			continue;
 		}

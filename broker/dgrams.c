@@ -461,6 +461,13 @@ int dgram_input(const struct plane_udp *udp)
 	return 0;
 }
 
+int dgram_input_shared(const struct plane_udp *udp)
+{
+	const struct dgram *d = udp_lookup(udp->pps->dgrams, &udp->src, &udp->dst);
+
+	return d && d->port_chosen ? dgram_input(udp) : -ECONNREFUSED;
+}
+
 /* The echo socket with this identifier, for messages between `own` and somebody. */
 static struct dgram *icmp_lookup(
 	const struct plane_dgrams *dgrams, uint8_t proto, uint16_t id, const struct addr *own)
@@ -506,7 +513,7 @@ void dgram_icmp_input(struct plane_ps *pps, const struct ipstack_delivery *d)
 
 /* ---- errors ---- */
 
-void dgram_error_input(struct plane_ps *pps, const struct ipstack_error *e)
+bool dgram_error_input(struct plane_ps *pps, const struct ipstack_error *e)
 {
 	struct dgram_head head = {.kind = DGRAM_ERROR,
 		.src.addr = e->src,
@@ -530,8 +537,9 @@ void dgram_error_input(struct plane_ps *pps, const struct ipstack_error *e)
 		head.src.port = head.dst.port = get16(quote + ICMP_ID);
 		d = icmp_lookup(pps->dgrams, e->proto, head.src.port, &e->src);
 	} else {
-		return;
+		return false;
 	}
 	if (d && e->err > 0 && (d->recverr || (d->connected && e->hard)))
 		dgram_queue(d, &head, quote, len < DGRAM_QUOTE_MAX ? len : DGRAM_QUOTE_MAX);
+	return d != NULL;
 }

@@ -29,9 +29,13 @@ bool plane_dgrams_have_port(const struct plane_dgrams *dgrams, uint16_t port);
 
 /* A UDP datagram for the portspace. 0, or -ECONNREFUSED when no socket wants it. */
 int dgram_input(const struct plane_udp *udp);
+/* The same for one that comes from another portspace's network (flow.h): only a socket whose port
+ * was chosen by bind(2) is a service. */
+int dgram_input_shared(const struct plane_udp *udp);
 /* A verified ICMP or ICMPv6 message for the portspace: echo replies find their socket. */
 void dgram_icmp_input(struct plane_ps *pps, const struct ipstack_delivery *d);
-/* An ICMP error about a datagram that one of the sockets sent. */
-void dgram_error_input(struct plane_ps *pps, const struct ipstack_error *e);
+/* An ICMP error about a datagram that one of the sockets may have sent. True: such a one is there.
+ */
+bool dgram_error_input(struct plane_ps *pps, const struct ipstack_error *e);
 
 #endif

@@ -197,6 +197,8 @@ static ares_ssize_t sock_send(ares_socket_t fd, const struct iovec *iov, int n, 
 		msg.msg_iovlen = 2;
 	}
 	sent = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && !s->stream && errno == EAGAIN)
+		return (ares_ssize_t)iov[0].iov_len; /* lost, as on any network */
 	return sent > 0 && !s->stream ? sent - DGRAM_HEAD : sent;
 }
 

@@ -18,7 +18,7 @@ static bool is_error4(uint8_t type)
 
 int icmp_open(const struct addr *src, const struct addr *dst, const uint8_t *msg, size_t len)
 {
-	const bool v6 = !addr_is_v4(src);
+	const bool v6 = !ip_is_v4(src);
 	uint64_t sum = v6 ? ip_sum_pseudo(src, dst, IP_PROTO_ICMPV6, len) : 0;
 
 	if (len < ICMP_HEAD || ip_sum_finish(ip_sum(msg, len, sum)) != 0)
@@ -33,7 +33,7 @@ int icmp_open(const struct addr *src, const struct addr *dst, const uint8_t *msg
 
 void icmp_seal(const struct addr *src, const struct addr *dst, uint8_t *msg, size_t len)
 {
-	uint64_t sum = addr_is_v4(src) ? 0 : ip_sum_pseudo(src, dst, IP_PROTO_ICMPV6, len);
+	uint64_t sum = ip_is_v4(src) ? 0 : ip_sum_pseudo(src, dst, IP_PROTO_ICMPV6, len);
 
 	ip_put16(msg + 2, 0);
 	ip_put_sum(msg + 2, ip_sum_finish(ip_sum(msg, len, sum)));
@@ -54,7 +54,7 @@ void icmp_echo_reply(bool v6, uint8_t *msg)
 
 size_t icmp_build_error(const struct icmp_build *b, uint8_t *out)
 {
-	const bool v6 = !addr_is_v4(b->dst);
+	const bool v6 = !ip_is_v4(b->dst);
 	const size_t max = v6 ? IP6_ERROR_PACKET - IP6_HEAD : IP4_ERROR_PACKET - IP4_HEAD;
 	const size_t quote = b->len < max - ICMP_HEAD ? b->len : max - ICMP_HEAD;
 	const size_t len = ICMP_HEAD + quote;

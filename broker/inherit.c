@@ -199,6 +199,37 @@ int inherit_gateway(struct portspace *ps, const struct endpoint *src, const stru
 	return 0;
 }
 
+/* --- datagrams --- */
+
+int inherit_udp(struct core *core, struct portspace *ps, const struct endpoint *dst,
+	struct inherit_found *foundp)
+{
+	struct inherit_found found;
+	int r = -ECONNREFUSED;
+
+	pthread_mutex_lock(&core->lock);
+	if (!ps->removed)
+		r = inherit_lookup(ps, IPPROTO_UDP, dst, &found);
+	if (r == 0 && found.server == ps) /* its own: the plane has looked there */
+		r = -ECONNREFUSED;
+	if (r == 0 && found.server)
+		portspace_ref(found.server);
+	pthread_mutex_unlock(&core->lock);
+	if (r == 0)
+		*foundp = found;
+	return r;
+}
+
+bool inherit_udp_gateway(struct core *core, const struct portspace *ps, const struct addr *dst)
+{
+	bool gateway;
+
+	pthread_mutex_lock(&core->lock);
+	gateway = !ps->removed && inherit_is_gateway(ps, dst);
+	pthread_mutex_unlock(&core->lock);
+	return gateway;
+}
+
 /* --- the tree --- */
 
 unsigned inherit_mtu(const struct portspace *super)

@@ -68,6 +68,12 @@ int inherit_gateway(struct portspace *ps, const struct endpoint *src, const stru
 	struct core_hop *hopp);
 bool inherit_is_gateway(const struct portspace *ps, const struct addr *dst); /* the same question */
 
+/* The same two questions for datagrams, by the packet plane: they take the mutex themselves. A
+ * server in *foundp is a reference. */
+int inherit_udp(struct core *core, struct portspace *ps, const struct endpoint *dst,
+	struct inherit_found *foundp);
+bool inherit_udp_gateway(struct core *core, const struct portspace *ps, const struct addr *dst);
+
 /* --- control loop only --- */
 
 /* Sets the super-portspace that the configuration names, if it is there; at most once. 0; -ENOENT:

@@ -38,7 +38,7 @@ enum ip_class ip_classify(const struct addr *a)
 {
 	const uint8_t *b = a->b;
 
-	if (addr_is_v4(a)) {
+	if (ip_is_v4(a)) {
 		if (b[12] == 0)
 			return IP_UNUSABLE;
 		if (b[12] == 127)
@@ -86,7 +86,7 @@ uint64_t ip_sum_pseudo(const struct addr *src, const struct addr *dst, uint8_t p
 {
 	/* The upper half of IPv6's 32-bit length is zero: no packet is longer than 64 KiB. */
 	uint64_t sum = (uint64_t)htons(proto) + htons((uint16_t)len);
-	size_t skip = addr_is_v4(src) ? 12 : 0;
+	size_t skip = ip_is_v4(src) ? 12 : 0;
 
 	sum = ip_sum(src->b + skip, 16 - skip, sum);
 	return ip_sum(dst->b + skip, 16 - skip, sum);
@@ -146,7 +146,7 @@ static int parse6(const uint8_t *p, size_t len, bool quoted, struct ip_header *h
 	hp->next_at = 6;
 	memcpy(hp->src.b, p + 8, 16);
 	memcpy(hp->dst.b, p + 24, 16);
-	return addr_is_v4(&hp->src) || addr_is_v4(&hp->dst) ? -EPROTO : 0;
+	return ip_is_v4(&hp->src) || ip_is_v4(&hp->dst) ? -EPROTO : 0;
 }
 
 static int parse(const uint8_t *packet, size_t len, bool quoted, struct ip_header *hp)
@@ -363,7 +363,7 @@ uint8_t *ip_push(uint8_t *payload, size_t len, const struct ip_build *b)
 {
 	uint8_t *p;
 
-	if (!addr_is_v4(b->src)) {
+	if (!ip_is_v4(b->src)) {
 		p = payload - IP6_HEAD;
 		ip_put32(p, 6u << 28 | (uint32_t)b->tos << 20);
 		ip_put16(p + 4, (uint16_t)len);

@@ -80,6 +80,14 @@ enum ip_class {
 	IP_UNUSABLE /* unspecified, 0.0.0.0/8, and IPv6 multicast that never leaves a host */
 };
 
+/* addr_is_v4() for the path of every packet. */
+static inline bool ip_is_v4(const struct addr *a)
+{
+	static const struct addr v4 = {{[10] = 0xff, [11] = 0xff}};
+
+	return memcmp(a->b, v4.b, 8) == 0 && memcmp(a->b + 8, v4.b + 8, 4) == 0;
+}
+
 enum ip_class ip_classify(const struct addr *a);
 
 /* Reads the base header: version, lengths, IPv4 header checksum. `total` may be less than len. 0 or
@@ -107,7 +115,7 @@ struct ip_build {
 };
 static inline size_t ip_head_len(const struct addr *a)
 {
-	return addr_is_v4(a) ? IP4_HEAD : IP6_HEAD;
+	return ip_is_v4(a) ? IP4_HEAD : IP6_HEAD;
 }
 /* Writes a base header right before the payload; len: bytes behind the header, within IP_LEN_MAX.
  * Returns where the packet begins. */

@@ -104,7 +104,7 @@ int ip_fragment(
 	c.data = packet + h.head;
 	c.left = h.total - h.head;
 	c.offset = h.offset;
-	if (h.more && c.left % 8)
+	if ((h.more && c.left % 8) || c.offset + c.left > IP_LEN_MAX)
 		return -EPROTO;
 	first = h.v6 ? IP6_HEAD + IP6_FRAG_HEAD : h.head;
 	if (mtu < first + 8)

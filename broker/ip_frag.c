@@ -47,8 +47,11 @@ _Static_assert(sizeof(struct key) == sizeof(void *) + 40, "keys are hashed as by
 
 struct owner_key {
 	void *link;
-	struct addr src; /* all zero: the whole link */
+	uint64_t level;	 /* LINK or SOURCE */
+	struct addr src; /* of a SOURCE */
 };
+
+_Static_assert(sizeof(struct owner_key) == sizeof(void *) + 24, "likewise");
 
 struct owner {
 	struct owner_key key;
@@ -190,13 +193,22 @@ static int reserve(struct ip_reass *r, struct datagram *d, size_t bytes)
 	return 0;
 }
 
-static struct owner *get_owner(struct ip_reass *r, void *link, const struct addr *src)
+/* src NULL: of the whole link. */
+static struct owner_key owner_key(void *link, const struct addr *src)
 {
-	struct owner_key key = {.link = link};
-	struct owner *o;
+	struct owner_key key = {.link = link, .level = src ? SOURCE : LINK};
 
 	if (src)
-		memcpy(key.src.b, src->b, addr_is_v4(src) ? 16 : 8);
+		memcpy(key.src.b, src->b, ip_is_v4(src) ? 16 : 8);
+	return key;
+}
+
+/* Made when it is not there. NULL: no memory. */
+static struct owner *get_owner(struct ip_reass *r, void *link, const struct addr *src)
+{
+	const struct owner_key key = owner_key(link, src);
+	struct owner *o;
+
 	HASH_FIND(hh, r->owners, &key, sizeof(key), o);
 	if (o)
 		return o;
@@ -359,7 +371,7 @@ static int finish(struct datagram *d, struct ip_whole *wholep)
 {
 	uint8_t *head = data_of(d) - d->head_len;
 	size_t head_len = d->head_len;
-	const bool v6 = !addr_is_v4(&d->key.src);
+	const bool v6 = !ip_is_v4(&d->key.src);
 	int tos = join_ecn(d, v6 ? (uint8_t)(ip_get16(head) >> 4) : head[1]);
 
 	if (tos < 0)
@@ -479,6 +491,19 @@ void ip_reass_expire(struct ip_reass *r, uint64_t now_ns, ip_reass_expired *fn, 
 		if (d->head_len)
 			fn(arg, d->key.link, data_of(d) - d->head_len, d->head_len + d->first_len);
 		destroy(d);
+	}
+}
+
+void ip_reass_drop_link(struct ip_reass *r, void *link)
+{
+	const struct owner_key key = owner_key(link, NULL);
+	struct datagram *d, *next;
+	struct owner *o;
+
+	HASH_FIND(hh, r->owners, &key, sizeof(key), o);
+	for (d = o ? o->oldest : NULL; d; d = next) {
+		next = d->at[LINK].next; /* the owner goes with its last one */
+		lose(r, d);
 	}
 }
 

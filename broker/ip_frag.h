@@ -58,6 +58,10 @@ int ip_reass_add(struct ip_reass *r, void *link, uint64_t now_ns, const uint8_t 
 typedef void ip_reass_expired(void *arg, void *link, const uint8_t *packet, size_t len);
 void ip_reass_expire(struct ip_reass *r, uint64_t now_ns, ip_reass_expired *fn, void *arg);
 
+/* Forgets all fragments that came by this link, without a word; its pointer may then be used for
+ * another link. */
+void ip_reass_drop_link(struct ip_reass *r, void *link);
+
 size_t ip_reass_count(const struct ip_reass *r);  /* datagrams that wait */
 size_t ip_reass_memory(const struct ip_reass *r); /* bytes charged for them */
 uint64_t ip_reass_lost(const struct ip_reass *r); /* ever given up: conflict, bounds, time */

@@ -94,7 +94,7 @@ static uint32_t plateau(uint32_t len)
 
 static struct ip_pmtu_value bounded(const struct addr *dst, uint32_t mtu, uint32_t len)
 {
-	const bool v4 = addr_is_v4(dst);
+	const bool v4 = ip_is_v4(dst);
 	const uint32_t min = v4 ? IP4_MTU_MIN : IP6_MTU_MIN;
 
 	if (v4 && mtu == 0)
@@ -102,17 +102,29 @@ static struct ip_pmtu_value bounded(const struct addr *dst, uint32_t mtu, uint32
 	return (struct ip_pmtu_value){mtu < min ? min : mtu, v4 && mtu < min};
 }
 
-uint32_t ip_pmtu_learn(
-	struct ip_pmtu *tab, const struct addr *dst, uint64_t now_ns, uint32_t mtu, uint32_t len)
+uint32_t ip_pmtu_judge(const struct ip_pmtu *tab, const struct addr *dst, uint64_t now_ns,
+	uint32_t mtu, uint32_t len)
 {
 	const struct ip_pmtu_value value = bounded(dst, mtu, len);
-	struct entry *e = find(tab, dst);
+	struct ip_pmtu_value known;
 
 	/* A locked path may well answer about a packet of the smallest MTU. */
 	if (value.mtu >= len && !value.locked)
 		return 0;
-	if (e && now_ns < e->expires_ns && e->value.mtu < value.mtu)
-		return e->value.mtu;
+	if (ip_pmtu_find(tab, dst, now_ns, &known) && known.mtu < value.mtu)
+		return known.mtu;
+	return value.mtu;
+}
+
+uint32_t ip_pmtu_learn(
+	struct ip_pmtu *tab, const struct addr *dst, uint64_t now_ns, uint32_t mtu, uint32_t len)
+{
+	const struct ip_pmtu_value value = bounded(dst, mtu, len);
+	const uint32_t force = ip_pmtu_judge(tab, dst, now_ns, mtu, len);
+	struct entry *e = find(tab, dst);
+
+	if (force != value.mtu) /* nothing to learn, or less is known */
+		return force;
 	if (e)
 		drop(tab, e);
 	else if (HASH_COUNT(tab->entries) >= IP_PMTU_MAX)

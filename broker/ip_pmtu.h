@@ -25,9 +25,13 @@ void ip_pmtu_free(struct ip_pmtu *tab); /* NULL is allowed */
 /* NULL is an empty table. False: nothing is known. */
 bool ip_pmtu_find(const struct ip_pmtu *tab, const struct addr *dst, uint64_t now_ns,
 	struct ip_pmtu_value *valuep);
-/* Learns the next-hop MTU from a "too big" about a packet of `len` bytes; 0 (RFC 791 routers that
- * do not tell) makes the next lower plateau of RFC 1191. What is not below len, or more than what
- * is known, changes nothing. Returns the MTU in force, 0 when there was nothing to learn. */
+/* What a "too big" with this next-hop MTU about a packet of `len` bytes means: the MTU that would
+ * be in force, 0 when there is nothing to learn. 0 from the router (RFC 791: it does not tell) is
+ * the next lower plateau of RFC 1191. What is not below len says nothing; more than what is known
+ * changes nothing. NULL is an empty table. */
+uint32_t ip_pmtu_judge(const struct ip_pmtu *tab, const struct addr *dst, uint64_t now_ns,
+	uint32_t mtu, uint32_t len);
+/* The same, and keeps it. */
 uint32_t ip_pmtu_learn(
 	struct ip_pmtu *tab, const struct addr *dst, uint64_t now_ns, uint32_t mtu, uint32_t len);
 size_t ip_pmtu_count(const struct ip_pmtu *tab);

@@ -225,6 +225,12 @@ void ipstack_input(struct ipstack *st, void *link, uint64_t now_ns, uint8_t *p, 
 		input_local(st, &packet, next.where == IPSTACK_GATEWAY);
 }
 
+void ipstack_link_gone(struct ipstack *st, void *link)
+{
+	ip_reass_drop_link(st->reass, link);
+	st->stats.reassembly_failed = ip_reass_lost(st->reass);
+}
+
 /* RFC 792 and RFC 4443, section 3.3: time exceeded, code 1, when the first fragment is there. */
 static void reassembly_expired(void *arg, void *link, const uint8_t *first, size_t len)
 {

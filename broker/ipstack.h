@@ -86,7 +86,10 @@ struct ipstack_ops {
 	 * used. Done with the memory when it returns: the same buffer holds the next fragment. */
 	void (*transmit)(void *arg, void *link, uint8_t *packet, size_t len);
 	void (*deliver)(void *arg, const struct ipstack_delivery *delivery);
-	void (*error)(void *arg, const struct ipstack_error *error);
+	/* Somebody says that a packet of ours met this error. True when there is a socket here that
+	 * may have sent it: only then "too big" is believed and remembered for all (a peer that
+	 * guesses addresses alone changes no path MTU; RFC 8201, section 4; RFC 5927). */
+	bool (*error)(void *arg, const struct ipstack_error *error);
 	/* Bytes of a link's packets: where ops.route was not asked. */
 	uint32_t (*mtu)(void *arg, void *link);
 	/* Is the address one of ours (or a multicast group we listen to)? Link-local ones depend on
@@ -104,12 +107,15 @@ void ipstack_free(struct ipstack *st);				      /* NULL is allowed */
 /* A packet from a link (not NULL). Malformed, spoofed and unroutable ones are dropped or answered
  * by ICMP. Bytes behind the packet's own length are ignored. */
 void ipstack_input(struct ipstack *st, void *link, uint64_t now_ns, uint8_t *packet, size_t len);
+/* To be called before a link goes: what waits for more fragments from it is forgotten. */
+void ipstack_link_gone(struct ipstack *st, void *link);
 
 struct ipstack_out {
 	uint8_t proto;
 	uint8_t ttl; /* 0: IPSTACK_TTL */
 	uint8_t tos;
 	bool dontfrag;	      /* IPv4 DF; IPv6: never fragment at the source */
+	bool foreign;	      /* with link: src need not be ours, the caller answers for it */
 	void *link;	      /* leave by this link whatever the routes say; or NULL */
 	struct addr src, dst; /* both given; same family */
 };

@@ -88,7 +88,7 @@ void ipstack_complain(
 
 static void answer_echo(struct ipstack *st, struct ipstack_delivery *d)
 {
-	const bool v6 = !addr_is_v4(&d->src);
+	const bool v6 = !ip_is_v4(&d->src);
 	struct ipstack_out out = {.proto = d->proto,
 		.tos = d->tos,
 		.link = scope_link(&d->src, d->link),
@@ -108,9 +108,11 @@ static void answer_echo(struct ipstack *st, struct ipstack_delivery *d)
 /* An error about a packet of ours: its quoted source is who the error was sent to. */
 static void take_error(struct ipstack *st, const struct ipstack_delivery *d)
 {
-	const bool v6 = !addr_is_v4(&d->src);
+	const bool v6 = !ip_is_v4(&d->src);
 	struct ipstack_error error = {.offender = d->src};
 	struct icmp_error e;
+	uint32_t told = 0;
+	bool too_big;
 
 	if (icmp_parse_error(v6, d->payload, d->len, &e) < 0) {
 		st->stats.bad_header++;
@@ -120,16 +122,18 @@ static void take_error(struct ipstack *st, const struct ipstack_delivery *d)
 		st->stats.bad_source++;
 		return;
 	}
-	if (icmp_is_too_big(v6, e.type, e.code)) {
-		if (ip_classify(&e.quoted.dst) != IP_UNICAST ||
-			(!st->pmtu && ip_pmtu_new(&st->pmtu) < 0))
+	too_big = icmp_is_too_big(v6, e.type, e.code);
+	if (e.quoted.offset) /* without a transport header: about the first one it was said, too */
+		return;
+	if (too_big) {
+		if (ip_classify(&e.quoted.dst) != IP_UNICAST)
 			return;
-		e.info = ip_pmtu_learn(st->pmtu, &e.quoted.dst, st->now_ns, e.info, e.quoted.total);
+		told = e.info;
+		e.info = ip_pmtu_judge(
+			st->pmtu, &e.quoted.dst, st->now_ns, told, e.quoted.total);
 		if (!e.info)
 			return;
 	}
-	if (e.quoted.offset) /* without a transport header */
-		return;
 	error.type = e.type;
 	error.code = e.code;
 	error.info = e.info;
@@ -139,7 +143,9 @@ static void take_error(struct ipstack *st, const struct ipstack_delivery *d)
 	error.proto = e.quoted.proto;
 	error.payload = e.payload;
 	error.len = e.len;
-	st->ops.error(st->ops.arg, &error);
+	if (st->ops.error(st->ops.arg, &error) && too_big &&
+		(st->pmtu || ip_pmtu_new(&st->pmtu) == 0))
+		ip_pmtu_learn(st->pmtu, &error.dst, st->now_ns, told, e.quoted.total);
 }
 
 void ipstack_icmp_input(struct ipstack *st, struct ipstack_delivery *d)

@@ -30,7 +30,7 @@ static int plan_next(struct ipstack *st, const struct ipstack_out *out, struct i
 	const enum ip_class src = ip_classify(&out->src), dst = ip_classify(&out->dst);
 	int r;
 
-	if (addr_is_v4(&out->src) != addr_is_v4(&out->dst) || src == IP_UNUSABLE ||
+	if (ip_is_v4(&out->src) != ip_is_v4(&out->dst) || src == IP_UNUSABLE ||
 		src == IP_MULTICAST || dst == IP_UNUSABLE)
 		return -EINVAL;
 	if (!out->link) {
@@ -39,7 +39,7 @@ static int plan_next(struct ipstack *st, const struct ipstack_out *out, struct i
 	}
 	if (src == IP_LOOPBACK || dst == IP_LOOPBACK)
 		return -EINVAL;
-	if (!st->ops.owns(st->ops.arg, out->link, &out->src))
+	if (!out->foreign && !st->ops.owns(st->ops.arg, out->link, &out->src))
 		return -EACCES;
 	*next = (struct ipstack_next){.where = IPSTACK_LOCAL};
 	if (dst == IP_MULTICAST || !st->ops.owns(st->ops.arg, out->link, &out->dst)) {
@@ -244,7 +244,7 @@ int ipstack_udp_open(const struct ipstack_delivery *d, uint16_t *sportp, uint16_
 	len = ip_get16(p + 4);
 	if (len < UDP_HEAD || len > d->len)
 		return -EPROTO;
-	if (d->link && ip_get16(p + 6) == 0 && !addr_is_v4(&d->src))
+	if (d->link && ip_get16(p + 6) == 0 && !ip_is_v4(&d->src))
 		return -EPROTO; /* RFC 8200, section 8.1 */
 	if (d->link && ip_get16(p + 6) != 0 &&
 		ip_sum_finish(ip_sum(p, len, ip_sum_pseudo(&d->src, &d->dst, IP_PROTO_UDP, len))) !=

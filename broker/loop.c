@@ -37,6 +37,8 @@ struct loop {
 	struct plane *plane;
 	struct resolve *resolve;
 	struct ask_server *ask;
+	struct dns_ops dns_ops;
+	struct names *names;
 	struct netlink_server *netlink;
 	struct control *control;
 	struct ops ops;
@@ -91,6 +93,8 @@ static void portspace_gone(struct portspace *ps, void *arg)
 	ps->nested = false;
 	if (loop->netlink)
 		netlink_server_portspace_gone(loop->netlink, ps);
+	if (loop->names)
+		names_portspace_gone(loop->names, ps);
 	if (loop->control)
 		control_portspace_gone(loop->control, ps);
 }
@@ -108,6 +112,24 @@ static void attached(struct portspace *ps, void *arg)
 	if (r < 0)
 		log_error("%s: its links cannot be reached at port %u of %s: %s", ps->info.name,
 			ps->listen_port, atomic_load(&ps->super)->info.name, strerror(-r));
+	portspace_changed(ps, loop);
+}
+
+/* --- name servers --- */
+
+static int dns_udp(void *arg, struct portspace *ps, const struct endpoint *to, int near, int far)
+{
+	struct loop *loop = arg;
+
+	(void)near;
+	return plane_udp_inside(loop->plane, ps, to, far);
+}
+
+static int dns_tcp(void *arg, struct portspace *ps, const struct endpoint *to, int near, int far)
+{
+	struct loop *loop = arg;
+
+	return workers_tcp_inside(loop->workers, ps, to, near, far);
 }
 
 /* --- events --- */
@@ -123,10 +145,12 @@ static void wind_down(struct loop *loop)
 {
 	control_close(loop->control);
 	ask_server_close(loop->ask);
+	names_close(loop->names); /* its clients are gone */
 	netlink_server_close(loop->netlink);
 	resolve_close(loop->resolve);
 	loop->control = NULL;
 	loop->ask = NULL;
+	loop->names = NULL;
 	loop->netlink = NULL;
 	loop->resolve = NULL;
 	for (int i = 0; i < SIGNALS; i++)
@@ -328,6 +352,11 @@ static int start_sockets(struct loop *loop, const struct loop_config *config)
 	if (r == 0)
 		r = ask_server_new(&loop->uv, loop->core, loop->ask_path, &loop->ask);
 	if (r == 0) {
+		loop->dns_ops = (struct dns_ops){.udp = dns_udp, .tcp = dns_tcp, .arg = loop};
+		r = names_new(&loop->uv, loop->core, &loop->dns_ops, &loop->names);
+	}
+	if (r == 0) {
+		ask_server_set_names(loop->ask, loop->names);
 		path = loop->route_path;
 		r = netlink_server_new(&loop->uv, loop->core, path, &loop->netlink);
 	}

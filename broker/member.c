@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HASH_NONFATAL_OOM 1
@@ -29,6 +30,7 @@ struct member {
 	bool init;
 	bool valid;		    /* false: an init went, walk again */
 	unsigned long long started; /* clock ticks after boot */
+	uint64_t known_ms;	    /* CLOCK_MONOTONIC when the entry was made */
 	struct portspace *ps;	    /* reference */
 	UT_hash_handle hh;
 };
@@ -45,25 +47,35 @@ bool peer_alive(int pidfd)
 	return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno == EPERM;
 }
 
-int peer_get(int sock, struct peer *peerp)
+int peer_get_pid(int sock, struct peer *peerp)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
-	int pidfd;
 
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -errno;
 	if (cred.pid <= 0)
 		return -ESRCH;
-	len = sizeof(pidfd);
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) < 0) {
+	*peerp = (struct peer){.pid = cred.pid, .uid = cred.uid, .pidfd = -1};
+	return 0;
+}
+
+int peer_get(int sock, struct peer *peerp)
+{
+	struct peer peer;
+	socklen_t len = sizeof(peer.pidfd);
+	int r = peer_get_pid(sock, &peer);
+
+	if (r < 0)
+		return r;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &peer.pidfd, &len) < 0) {
 		if (errno != ENOPROTOOPT)
 			return errno == EMFILE || errno == ENFILE ? -errno : -ESRCH;
-		pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
-		if (pidfd < 0)
+		peer.pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+		if (peer.pidfd < 0)
 			return errno == EMFILE || errno == ENFILE ? -errno : -ESRCH;
 	}
-	*peerp = (struct peer){.pid = cred.pid, .uid = cred.uid, .pidfd = pidfd};
+	*peerp = peer;
 	return 0;
 }
 
@@ -186,6 +198,14 @@ static struct member *find(struct members *m, pid_t pid)
 	return e;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 /* Adds an entry under the lock. The pidfd is duplicated. */
 static int insert(struct members *m, const struct peer *peer, struct portspace *ps, bool init,
 	unsigned long long started)
@@ -199,6 +219,7 @@ static int insert(struct members *m, const struct peer *peer, struct portspace *
 	e->init = init;
 	e->valid = true;
 	e->started = started;
+	e->known_ms = now_ms();
 	e->pidfd = fcntl(peer->pidfd, F_DUPFD_CLOEXEC, 3);
 	if (e->pidfd < 0 || epoll_ctl(m->epoll, EPOLL_CTL_ADD, e->pidfd, &ev) < 0) {
 		int r = -errno;
@@ -235,6 +256,20 @@ static bool cached(
 	}
 	pthread_mutex_unlock(&m->lock);
 	return hit;
+}
+
+struct portspace *members_of_pid(struct members *m, pid_t pid, uint64_t since_ms)
+{
+	struct portspace *ps = NULL;
+	struct member *e;
+
+	pthread_mutex_lock(&m->lock);
+	e = find(m, pid);
+	/* Both times are rounded down, so only a difference proves the order. */
+	if (e && (e->init || e->valid) && e->known_ms < since_ms && peer_alive(e->pidfd))
+		ps = portspace_ref(e->ps);
+	pthread_mutex_unlock(&m->lock);
+	return ps;
 }
 
 /* Goes up from `pid`. 0 with a reference and the start time of `pid` itself; -ENOENT: no member;

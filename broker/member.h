@@ -37,6 +37,8 @@ struct peer {
 
 /* Fills *peerp; peer_close() it. 0; -ESRCH when the process is gone or cannot be seen from here. */
 int peer_get(int sock, struct peer *peerp);
+/* Only the numbers, which may be those of an ended process: *pidfd is -1. 0 or -ESRCH. */
+int peer_get_pid(int sock, struct peer *peerp);
 void peer_close(struct peer *peer);
 /* True while the process behind the pidfd has not been reaped. */
 bool peer_alive(int pidfd);
@@ -50,6 +52,12 @@ void members_free(struct members *m); /* NULL is allowed */
 
 /* The portspace of this process, a reference, or NULL. Reads /proc on a cache miss. */
 struct portspace *members_of_peer(struct members *m, const struct peer *peer);
+
+/* The same for the process that had this pid at some time after since_ms (CLOCK_MONOTONIC): a
+ * process that was known before then and lives had the pid all the while. NULL: not known, ask with
+ * a pidfd.
+ */
+struct portspace *members_of_pid(struct members *m, pid_t pid, uint64_t since_ms);
 
 /* Makes a process an init of ps. 0; -EEXIST when it is a member of a portspace already; -ESRCH when
  * it ended; -EBUSY when an ended process of the same pid was not collected yet; -ENOMEM; -EMFILE.

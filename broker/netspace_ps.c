@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fdmsg.h"
+#include "ifaddr.h"
 #include "log.h"
 #include "opening.h"
 #include "porttab.h"
@@ -28,27 +29,6 @@ enum {
 
 /* --- connecting --- */
 
-/* The own address to reach dst from: the one whose network has dst, else the family's first. */
-static int choose_source(const struct info *info, const struct addr *dst, struct addr *srcp)
-{
-	const struct prefix *best = NULL;
-	int best_len = -1;
-
-	for (int i = 0; i < info->naddr; i++) {
-		const struct prefix *p = &info->addr[i];
-		int len = prefix_contains(p, dst) ? p->len : -1;
-
-		if (addr_is_v4(&p->addr) != addr_is_v4(dst) || (best && len <= best_len))
-			continue;
-		best = p;
-		best_len = len;
-	}
-	if (!best)
-		return -ENETUNREACH;
-	*srcp = best->addr;
-	return 0;
-}
-
 int netspace_ps_name(
 	struct portspace *ps, const struct endpoint *dst, int fd, struct endpoint *srcp)
 {
@@ -56,7 +36,7 @@ int netspace_ps_name(
 	uint32_t first = randombytes_uniform(PORTS);
 	struct sockaddr_un sun;
 	socklen_t len;
-	int r = choose_source(&ps->info, &dst->addr, &name.src.addr);
+	int r = ifaddr_source(&ps->info, &dst->addr, &name.src.addr);
 
 	if (r < 0)
 		return r;
@@ -73,8 +53,7 @@ int netspace_ps_name(
 	return -EADDRNOTAVAIL;
 }
 
-/* Closes the gate of `near`, as the shim does before it asks for a connect. */
-static int close_gate(int near, int far)
+int netspace_ps_close_gate(int near, int far)
 {
 	static const uint8_t request[CONNREQ_LEN + CONNREQ_PAD];
 	const struct tag tag = {.kind = TAG_TCP, .phase = TAG_CONNECTING};
@@ -105,7 +84,7 @@ static int ps_connect(const struct netspace *ns, const struct endpoint *dst, int
 		return -errno;
 	r = netspace_ps_name(np->ps, dst, pair[0], &src);
 	if (r == 0)
-		r = close_gate(pair[0], pair[1]);
+		r = netspace_ps_close_gate(pair[0], pair[1]);
 	if (r == 0) {
 		lent = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
 		r = lent < 0 ? -errno : 0;

@@ -41,6 +41,10 @@ const struct netspace *netspace_of(
 int netspace_ps_name(
 	struct portspace *ps, const struct endpoint *dst, int fd, struct endpoint *srcp);
 
+/* Closes the gate of `near` (ask.h), as the shim does before it asks for a connect; `far` has
+ * nothing to read then but what stays unread. 0 or negative errno. */
+int netspace_ps_close_gate(int near, int far);
+
 /* Ends a listening socket made by listen: its entry, its file and the descriptor. */
 void netspace_ps_unlisten(struct netspace_ps *np, int fd);
 

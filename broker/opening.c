@@ -303,7 +303,7 @@ void opening_from_client(struct app *app, const struct connreq *req)
 {
 	struct worker *w = app->worker;
 	pid_t pid;
-	struct portspace *ps = core_member(w->core, app->fd, &pid);
+	struct portspace *ps = core_member_since(w->core, app->fd, app->since_ms, &pid);
 	struct stream *s;
 	int err = ENETUNREACH;
 

@@ -19,6 +19,9 @@ static const struct ops_entry entries[] = {
 	{"link-add", OPS_WRITES, ops_link_add, ops_link_add_finish},
 	{"link-remove", OPS_WRITES, ops_link_remove, ops_link_remove_finish},
 	{"link-list", OPS_MEMBER, ops_link_list, NULL},
+	{"route-list", OPS_MEMBER, ops_route_list, NULL},
+	{"route-add", OPS_WRITES, ops_route_add, ops_route_finish},
+	{"route-del", OPS_WRITES, ops_route_del, ops_route_finish},
 	{"hide", OPS_WRITES, ops_hide, ops_hide_finish},
 	{"unhide", OPS_WRITES, ops_unhide, ops_hide_finish},
 	{"ports", 0, ops_ports, NULL},
@@ -254,4 +257,15 @@ int ops_each_string(json_t *array, const char *member,
 			return r;
 	}
 	return 0;
+}
+
+int ops_save_unnamed(struct portspace *ps, struct jsonio_error *err)
+{
+	int r = ps->ephemeral ? portspace_save_runtime(ps) : 0;
+
+	if (r < 0)
+		jsonio_fail(err, -r, "see that the runtime directory can be written",
+			"the change is made, but a restart of the broker would lose it: %s",
+			strerror(-r));
+	return r;
 }

@@ -96,6 +96,8 @@ ops_start_fn ops_create, ops_import, ops_destroy, ops_enter;
 ops_finish_fn ops_create_finish, ops_destroy_finish;
 ops_start_fn ops_link_add, ops_link_remove, ops_link_list;
 ops_finish_fn ops_link_add_finish, ops_link_remove_finish;
+ops_start_fn ops_route_list, ops_route_add, ops_route_del;
+ops_finish_fn ops_route_finish;
 ops_start_fn ops_hide, ops_unhide, ops_ports;
 ops_finish_fn ops_hide_finish;
 
@@ -118,6 +120,9 @@ json_t *ops_hidden(const struct portspace *ps);
 /* Checks rq->config and prepares its text: for ops_file() when `file`, else only checked. */
 int ops_prepare(struct ops *ops, struct ops_request *rq, const char *name, bool file,
 	struct jsonio_error *err);
+/* After a change of an unnamed portspace: writes what a restarted broker would find. Others are on
+ * the disk already. */
+int ops_save_unnamed(struct portspace *ps, struct jsonio_error *err);
 /* Every element of a JSON array of strings goes to fn. *err is filled when one is no string. */
 int ops_each_string(json_t *array, const char *member,
 	int (*fn)(const char *s, void *arg, struct jsonio_error *err), void *arg,

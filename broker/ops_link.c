@@ -143,18 +143,6 @@ int ops_link_add(struct ops *ops, struct ops_request *rq, struct ops_caller *cal
 	return ops_prepare(ops, rq, ps->info.name, !ps->ephemeral, err);
 }
 
-/* For an unnamed portspace: what a restarted broker would find. */
-static int save_unnamed(struct portspace *ps, struct jsonio_error *err)
-{
-	int r = ps->ephemeral ? portspace_save_runtime(ps) : 0;
-
-	if (r < 0)
-		jsonio_fail(err, -r, "see that the runtime directory can be written",
-			"the change is made, but a restart of the broker would lose it: %s",
-			strerror(-r));
-	return r;
-}
-
 int ops_link_add_finish(
 	struct ops *ops, struct ops_request *rq, json_t *reply, struct jsonio_error *err)
 {
@@ -168,7 +156,7 @@ int ops_link_add_finish(
 			"the link cannot be made: %s", strerror(-r));
 	portspace_set_config(rq->ps, rq->config);
 	rq->config = NULL;
-	r = save_unnamed(rq->ps, err);
+	r = ops_save_unnamed(rq->ps, err);
 	return r < 0 ? r : ops_put(reply, "link", status_link(link, true), err);
 }
 
@@ -211,5 +199,5 @@ int ops_link_remove_finish(
 		link_remove(link);
 	portspace_set_config(rq->ps, rq->config);
 	rq->config = NULL;
-	return save_unnamed(rq->ps, err);
+	return ops_save_unnamed(rq->ps, err);
 }

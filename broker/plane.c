@@ -15,6 +15,7 @@
 #include <utlist.h>
 
 #include "dgram_server.h"
+#include "flow.h"
 #include "log.h"
 
 struct plane_msg {
@@ -153,6 +154,7 @@ static void hand_over(struct plane *plane)
 		underlay->flushing = false;
 		underlay->ops->flush(underlay);
 	}
+	dgram_server_flush(plane->dgram); /* what came by an underlay inside a portspace */
 	plane_links_mirror(plane);
 }
 
@@ -207,8 +209,11 @@ static void portspace_changed_here(struct plane *plane, void *arg)
 	struct portspace *ps = arg;
 	struct plane_ps *pps = plane->stopping ? NULL : plane_ps_get(plane, ps);
 
-	if (pps)
+	if (pps) {
+		plane_ps_underlay(pps);
 		plane_rip_update(pps);
+		flow_rules_changed(pps);
+	}
 	portspace_unref(ps);
 }
 
@@ -266,6 +271,7 @@ static void *plane_main(void *arg)
 static void plane_free(struct plane *plane)
 {
 	dgram_server_free(plane->dgram);
+	flow_host_free(plane);
 	underlay_base_free(plane->base);
 	run_inbox(plane);
 	wg_free(plane->wg);

@@ -33,4 +33,9 @@ void plane_link_changed(struct plane *plane, struct link *link);
 void plane_portspace_changed(struct plane *plane, struct portspace *ps);
 void plane_portspace_gone(struct plane *plane, struct portspace *ps);
 
+/* `fd`, one end of a SOCK_SEQPACKET pair, becomes a UDP socket of the portspace: bound to a free
+ * port, connected to `to`, with the messages of dgram.h. Takes it over in any case; a later failure
+ * shows as the end of the pair. 0 or -ENOMEM. */
+int plane_udp_inside(struct plane *plane, struct portspace *ps, const struct endpoint *to, int fd);
+
 #endif

@@ -17,6 +17,8 @@
 #include <utlist.h>
 
 #include "dgrams.h"
+#include "flow.h"
+#include "ip.h"
 #include "linklocal.h"
 #include "log.h"
 
@@ -33,7 +35,18 @@ static void send_message(
 	if (plane->reply_to && endpoint_equal(to, plane->reply_from))
 		pl->underlay = plane->reply_to;
 	plane_link_moved(pl);
-	pl->underlay->ops->send(pl->underlay, to, msg, len);
+	if (pl->underlay)
+		pl->underlay->ops->send(pl->underlay, to, msg, len);
+}
+
+/* A link is reached only in the network of its super-portspace. */
+static bool wanted(void *arg, void *local_user)
+{
+	const struct plane *plane = arg;
+	const struct plane_ps *pps = local_user;
+	const struct portspace *network = plane->reply_to->network;
+
+	return network ? network == atomic_load(&pps->ps->super) : !pps->ps->below;
 }
 
 static void send_reply(void *arg, const struct endpoint *to, uint8_t *msg, size_t len)
@@ -53,6 +66,7 @@ const struct wg_ops plane_wg_ops = {
 	.send = send_message,
 	.reply = send_reply,
 	.changed = peer_changed,
+	.wanted = wanted,
 };
 
 bool plane_underlay_input(struct plane *plane, struct underlay *underlay,
@@ -246,11 +260,16 @@ void plane_service_remove(struct plane_ps *pps, struct plane_service *service)
 int plane_udp_input(const struct plane_udp *udp)
 {
 	struct plane_service *service = plane_service_find(udp->pps, udp->dst.port);
+	int r;
 
-	if (!service)
-		return dgram_input(udp);
-	service->input(service, udp);
-	return 0;
+	if (service) {
+		service->input(service, udp);
+		return 0;
+	}
+	if (udp->pps->flows && flow_returned(udp))
+		return 0;
+	r = dgram_input(udp);
+	return r == -ECONNREFUSED ? flow_input(udp) : r;
 }
 
 static void deliver_udp(struct plane_ps *pps, const struct ipstack_delivery *d)
@@ -274,8 +293,7 @@ static void deliver(void *arg, const struct ipstack_delivery *d)
 	struct plane_ps *pps = arg;
 
 	if (d->gateway) {
-		ipstack_unreachable(
-			pps->ip, pps->plane->now_ns, d, ICMP_HOST_UNREACH, ICMP6_DST_UNREACH_ADDR);
+		flow_gateway(pps, d);
 		return;
 	}
 	switch (d->proto) {
@@ -296,9 +314,11 @@ static void deliver(void *arg, const struct ipstack_delivery *d)
 	}
 }
 
-static void error(void *arg, const struct ipstack_error *e)
+static bool error(void *arg, const struct ipstack_error *e)
 {
-	dgram_error_input(arg, e);
+	/* Links below (underlay_ps.c) send from the port of a service. */
+	return flow_error(arg, e) || dgram_error_input(arg, e) ||
+	       (e->proto == IPPROTO_UDP && plane_service_find(arg, ip_get16(e->payload)));
 }
 
 const struct ipstack_ops plane_ip_ops = {

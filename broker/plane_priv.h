@@ -54,7 +54,8 @@ void plane_timer_set(struct plane *plane, struct plane_timer *timer, uint64_t at
  * of a super-portspace (underlay_ps.c). What arrives is given to plane_underlay_input(). */
 struct underlay {
 	const struct underlay_ops *ops;
-	struct underlay *next_flush; /* plane_flush_later() */
+	const struct portspace *network; /* the portspace whose it is; NULL: the base network */
+	struct underlay *next_flush;	 /* plane_flush_later() */
 	bool flushing;
 };
 
@@ -78,6 +79,15 @@ bool plane_underlay_input(struct plane *plane, struct underlay *underlay,
 int underlay_base_new(struct plane *plane, const struct endpoint *listen, size_t nlisten,
 	struct underlay **underlayp);
 void underlay_base_free(struct underlay *underlay); /* NULL is allowed */
+bool underlay_base_has_port(const struct underlay *underlay, uint16_t port);
+
+/* The network of a super-portspace: messages are datagrams of its own, at its addresses and this
+ * port. Links of all portspaces directly below it with the same port share it; each get wants a
+ * put. 0, -EADDRINUSE (an application or a service has the port), -ENOMEM. */
+int underlay_ps_get(struct plane_ps *super, uint16_t port, struct underlay **underlayp);
+void underlay_ps_put(struct underlay *underlay); /* NULL is allowed */
+/* The portspace ends: its underlays carry nothing from now on. */
+void underlay_ps_detach(struct plane_ps *super);
 
 /* ---- UDP inside a portspace ---- */
 
@@ -142,7 +152,7 @@ struct plane_link {
 	struct wg_peer *peer;
 	struct underlay *underlay;	/* the one its endpoint was last heard or dialled on */
 	struct plane_link *prev, *next; /* in its portspace */
-	struct rip_link *rip; /* plane_rip.c; NULL: no RIP here */
+	struct rip_link *rip;		/* plane_rip.c; NULL: no RIP here */
 	uint32_t ifindex;
 	bool dirty;	 /* counters moved since they were last mirrored */
 	bool configured; /* `endpoint` is what the configuration said last */
@@ -168,8 +178,9 @@ struct plane_ps {
 	struct plane_group *groups;
 	struct plane_dgrams *dgrams; /* applications' sockets (dgrams.h) */
 	struct plane_rip *rip;	     /* NULL when routing is static */
-	struct underlay *underlay;   /* of its links: the base's or its own of underlay_ps.c */
-	struct plane_flow *flows;    /* inherited and gateway datagrams (flow.c) */
+	struct underlay *underlay;   /* of its links; NULL: they have no network */
+	struct underlay_ps *nests;   /* for links of those below it (underlay_ps.c) */
+	struct plane_flows *flows;   /* inherited and gateway datagrams (flow.h), NULL none */
 	struct plane_timer ip_timer; /* set while ipstack_busy() */
 	UT_hash_handle hh;	     /* by ps */
 };
@@ -182,6 +193,8 @@ struct plane_ps *plane_ps_find(const struct plane *plane, const struct portspace
 struct plane_link *plane_link_by_index(const struct plane_ps *pps, uint32_t ifindex);
 /* By the peer's link-local address; NULL when there is none. */
 struct plane_link *plane_link_by_remote(const struct plane_ps *pps, const struct addr *a);
+/* Gives its links their underlay when they have none: its super-portspace may be there by now. */
+void plane_ps_underlay(struct plane_ps *pps);
 /* In the plane's thread. */
 void plane_ps_remove(struct plane_ps *pps);
 void plane_link_update(struct plane *plane, struct link *link);
@@ -206,6 +219,8 @@ struct plane {
 	struct underlay *reply_to;	   /* the one that the message at hand came by, NULL none */
 	const struct endpoint *reply_from; /* and who sent it */
 	struct underlay *flush;		   /* those with something queued */
+	struct flow_host *flow_host;	   /* flow_base.c */
+	unsigned flow_sockets;
 	struct watch wake;
 	pthread_mutex_t inbox_lock;
 	struct plane_msg *inbox;

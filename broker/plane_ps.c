@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 #include "dgrams.h"
+#include "flow.h"
 #include "log.h"
 #include "plane_rip.h"
 
@@ -35,6 +36,9 @@ static void ip_tick(struct plane_timer *timer, uint64_t now_ns)
 
 static void free_parts(struct plane_ps *pps)
 {
+	underlay_ps_detach(pps);
+	if (pps->underlay != pps->plane->base)
+		underlay_ps_put(pps->underlay);
 	plane_dgrams_free(pps->dgrams);
 	plane_timer_set(pps->plane, &pps->ip_timer, UINT64_MAX);
 	wg_local_free(pps->wg);
@@ -49,6 +53,32 @@ static void free_parts(struct plane_ps *pps)
 	free(pps);
 }
 
+void plane_ps_underlay(struct plane_ps *pps)
+{
+	struct portspace *super = atomic_load(&pps->ps->super);
+	struct plane_ps *above;
+	struct plane_link *pl;
+	int r = -ENOMEM;
+
+	if (pps->underlay)
+		return;
+	if (!pps->ps->below) {
+		pps->underlay = pps->plane->base;
+	} else if (super) {
+		above = plane_ps_get(pps->plane, super);
+		if (above)
+			r = underlay_ps_get(above, pps->ps->listen_port, &pps->underlay);
+		if (r < 0)
+			log_error("%s: no datagrams over its links: port %u of %s: %s",
+				pps->ps->info.name, pps->ps->listen_port, super->info.name,
+				strerror(-r));
+	}
+	DL_FOREACH(pps->links, pl)
+	{
+		pl->underlay = pps->underlay;
+	}
+}
+
 static struct plane_ps *make(struct plane *plane, struct portspace *ps)
 {
 	struct plane_ps *pps = calloc(1, sizeof(*pps));
@@ -59,8 +89,8 @@ static struct plane_ps *make(struct plane *plane, struct portspace *ps)
 		return NULL;
 	pps->plane = plane;
 	pps->ps = portspace_ref(ps);
-	pps->underlay = plane->base;
 	pps->ip_timer.fn = ip_tick;
+	plane_ps_underlay(pps);
 	ops.arg = pps;
 	r = wg_local_add(plane->wg, ps->private_key, pps, &pps->wg);
 	if (r == -EEXIST) {
@@ -98,11 +128,13 @@ static void link_free(struct plane_link *pl)
 	struct plane *plane = pl->pps->plane;
 
 	plane_rip_link_gone(pl);
+	flow_link_gone(pl);
 	/* Its last counts are seen, and nothing refers to it any more. */
 	plane_links_mirror(plane);
 	core_link_set_plane(plane->core, pl->link, NULL);
 	pl->dirty = true; /* whatever wg says now is not listed */
 	wg_peer_free(pl->peer);
+	ipstack_link_gone(pl->pps->ip, pl);
 	DL_DELETE(pl->pps->links, pl);
 	link_unref(pl->link);
 	free(pl);
@@ -111,6 +143,7 @@ static void link_free(struct plane_link *pl)
 void plane_ps_remove(struct plane_ps *pps)
 {
 	plane_rip_stop(pps);
+	flow_ps_gone(pps);
 	while (pps->links)
 		link_free(pps->links);
 	HASH_DEL(pps->plane->portspaces, pps);

@@ -153,6 +153,15 @@ static void ask_peer(struct pool *pool)
 
 /* ---- dialing ---- */
 
+/* A peer that is there, by its datagrams, and takes no carriers speaks only WireGuard: that is a
+ * refusal, not a broken path. */
+static int failed_errno(const struct pool *pool, int err)
+{
+	const bool there = atomic_load(&pool->link->stats.wg_session);
+
+	return err == ECONNREFUSED && there ? ECONNREFUSED : EHOSTUNREACH;
+}
+
 static void dial_failed(struct pool *pool, int err)
 {
 	pool->failed_ms = worker_now_ms(pool->worker);
@@ -164,7 +173,7 @@ static void dial_failed(struct pool *pool, int err)
 		log_info("link %s of %s is down: %s", pool->link->name,
 			pool->link->portspace->info.name, strerror(err));
 	if (pool->nforward == 0)
-		fail_all(pool, EHOSTUNREACH);
+		fail_all(pool, failed_errno(pool, err));
 }
 
 static int dial_one(struct pool *pool, enum handshake_role role, uint16_t tag)

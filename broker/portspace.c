@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "etc.h"
 #include "handshake.h"
 #include "inherit.h"
 #include "linklocal.h"
@@ -201,6 +202,7 @@ void portspace_build_hosts(struct portspace *ps)
 	ps->hosts = hosts;
 	pthread_mutex_unlock(&ps->priv->core->lock);
 	hosts_free(old);
+	etc_write(ps);
 }
 
 static void set_rules(struct portspace *ps, const struct config *config)

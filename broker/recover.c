@@ -222,9 +222,14 @@ static int adopt(const char *path, uint64_t inode, void *arg)
 	struct portspace_priv *p;
 	char id_text[8];
 	const char *slash;
+	struct stat st;
 	uint32_t id;
 
 	if (strncmp(path, a->prefix, n) != 0)
+		return 0;
+	/* A name without a file was another portspace's, whose directory is gone and whose id may
+	 * have a new owner. */
+	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return 0;
 	slash = strchr(path + n, '/');
 	if (!slash || (size_t)(slash - path) - n >= sizeof(id_text))

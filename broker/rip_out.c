@@ -323,7 +323,8 @@ uint64_t rip_deadline(const struct rip *rip)
 	if (rip->updating || rip->nreplies)
 		return rip->step_ns;
 	if (rip->changed)
-		at = rip->trigger_ns < at ? rip->trigger_ns : at;
+		other = rip->trigger_ns > rip->step_ns ? rip->trigger_ns : rip->step_ns;
+	at = other < at ? other : at;
 	if (rip->live)
 		other = rip->live->age_ns + RIP_TIMEOUT * rip->config.update_ns;
 	at = other < at ? other : at;

@@ -289,6 +289,7 @@ json_t *status_portspace(struct portspace *ps, bool detail)
 	if (detail) {
 		put(&o, "inits", inits(ps->priv));
 		put(&o, "streams", integer(ps->streams));
+		put(&o, "datagrams_dropped", integer(ps->dgrams_dropped));
 		put(&o, "ports", ports(ps));
 	}
 	return o;

@@ -118,11 +118,11 @@ static void pass_fin(struct stream *s, int from)
 	if (s->end[from].in_done)
 		return;
 	s->end[from].in_done = true;
-	if (to->app)
+	if (to->carrier)
+		(void)carrier_send_fin(to->carrier, to->in_done);
+	/* An application that sent its own FIN sees no difference between a FIN and the end. */
+	if (!finish_if_done(s) && to->app)
 		app_fin(to->app);
-	else if (to->carrier)
-		(void)carrier_send_fin(to->carrier);
-	finish_if_done(s);
 }
 
 /* ---- an application delivers ---- */
@@ -140,15 +140,22 @@ static size_t layout(struct chunk *chunk, bool records, struct iovec *iov)
 	return CHUNK_RECORDS;
 }
 
-static void forward_chunk(struct stream *s, int from, struct chunk **chunkp, size_t len)
+/* `fin`: the application's FIN is right behind. */
+static void forward_chunk(struct stream *s, int from, struct chunk **chunkp, size_t len, bool fin)
 {
 	struct end *to = &s->end[!from];
 
+	if (fin)
+		s->end[from].app->eof = true;
 	if (to->carrier) {
 		/* A failed carrier reports its loss by itself. */
-		(void)carrier_send_chunk(to->carrier, chunkp, len);
+		(void)carrier_send_chunk(to->carrier, chunkp, len, fin);
 		if (carrier_blocked(to->carrier))
 			app_pause(s->end[from].app);
+		if (fin) {
+			s->end[from].in_done = true;
+			finish_if_done(s);
+		}
 	} else {
 		struct iovec iov = {.iov_base = (*chunkp)->data, .iov_len = len};
 
@@ -158,6 +165,8 @@ static void forward_chunk(struct stream *s, int from, struct chunk **chunkp, siz
 		}
 		if (app_blocked(to->app))
 			app_pause(s->end[from].app);
+		if (fin)
+			pass_fin(s, from);
 	}
 }
 
@@ -170,14 +179,15 @@ static void on_app_readable(struct app *app)
 	struct chunk *chunk = chunk_get(&w->chunks);
 	struct iovec iov[CHUNK_RECORDS];
 	ssize_t n;
+	bool end;
 
 	if (!chunk) {
 		stream_reset(s);
 		return;
 	}
-	n = app_readv(app, iov, layout(chunk, to->carrier != NULL, iov));
+	n = app_readv(app, iov, layout(chunk, to->carrier != NULL, iov), &end);
 	if (n > 0) {
-		forward_chunk(s, from, &chunk, (size_t)n);
+		forward_chunk(s, from, &chunk, (size_t)n, end);
 	} else if (n == 0) {
 		app->eof = true;
 		pass_fin(s, from);

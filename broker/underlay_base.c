@@ -188,3 +188,13 @@ void underlay_base_free(struct underlay *underlay)
 	}
 	free(base);
 }
+
+bool underlay_base_has_port(const struct underlay *underlay, uint16_t port)
+{
+	const struct base *base = (const struct base *)underlay;
+
+	for (size_t i = 0; i < base->n; i++)
+		if (base->sockets[i].at.port == port)
+			return true;
+	return false;
+}

@@ -28,6 +28,7 @@ int wg_new(const struct wg_ops *ops, uint64_t now_ns, struct wg **wgp)
 		wg_free(wg);
 		return -ENOMEM;
 	}
+	wg_random(wg, wg->hint_key, sizeof(wg->hint_key));
 	wg_random(wg, &wg->jitter, sizeof(wg->jitter));
 	wg->jitter |= 1;
 	*wgp = wg;
@@ -96,7 +97,7 @@ static int input_data(struct wg *wg, const struct endpoint *from, uint8_t *msg, 
 	struct wg_peer *peer;
 	int r;
 
-	if (!index || !index->keypair)
+	if (!index || !index->keypair || !wg_wanted(index->peer->local))
 		return -ENOENT;
 	keypair = index->keypair;
 	peer = index->peer;

@@ -44,6 +44,9 @@ struct wg_ops {
 	/* An answer to somebody who is no peer (cookie reply): goes by the socket that `msg` came
 	 * by. */
 	void (*reply)(void *arg, const struct endpoint *to, uint8_t *msg, size_t len);
+	/* May the message at hand be for this identity (wg_local_user())? When not, it is as if the
+	 * broker had no such identity. NULL: always. */
+	bool (*wanted)(void *arg, void *local_user);
 	/* A session is there or gone, or the endpoint moved: for status. May be NULL. */
 	void (*changed)(void *arg, struct wg_peer *peer);
 	/* Fills random bytes (tests make it deterministic); NULL: randombytes_buf(3). */

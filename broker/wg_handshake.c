@@ -134,36 +134,69 @@ static bool has_cookie(struct wg *wg, const struct endpoint *from, const uint8_t
 	return ok;
 }
 
+/* Under load: 1, the sender has shown its address and keeps to its rate; -EAGAIN, it does not. 0:
+ * it has shown nothing, or need not. */
+static int prove(struct wg *wg, const struct endpoint *from, const uint8_t *msg, size_t len)
+{
+	if (!wg_load_high(wg) || !has_cookie(wg, from, msg, len))
+		return 0;
+	if (ratelimit_take(wg->sources, &from->addr, wg->now_ns / WG_MS))
+		return 1;
+	wg_load_add(wg);
+	wg->stats.limited++;
+	return -EAGAIN;
+}
+
 /* MAC1 was right. May Diffie-Hellman follow? 0 or -EAGAIN. */
 static int admit(struct wg *wg, const struct wg_local *local, bool proved,
 	const struct endpoint *from, const uint8_t *msg, size_t len)
 {
 	wg_load_add(wg);
-	if (wg_load_high(wg)) {
-		if (!proved) {
-			reply_cookie(wg, local, from, msg, len);
-			return -EAGAIN;
-		}
-		if (!ratelimit_take(wg->sources, &from->addr, wg->now_ns / WG_MS)) {
-			wg->stats.limited++;
-			return -EAGAIN;
-		}
+	if (wg_load_high(wg) && !proved) {
+		reply_cookie(wg, local, from, msg, len);
+		return -EAGAIN;
 	}
 	wg->stats.computed++;
 	return 0;
 }
 
-static struct wg_local *find_local(struct wg *wg, const uint8_t *msg, size_t len)
+static bool is_for(const struct wg_local *local, const uint8_t *msg, size_t len)
 {
-	struct wg_local *local;
+	return wg_wanted(local) && wg_cookie_check_mac1(&local->cookie_keys, msg, len);
+}
 
+/* Whom an initiation is for. First tried is who had the last handshake with its source: that costs
+ * one hash, so a peer that stays where it is gets through while strangers use up the budget for
+ * trying all. 0, -ENOENT, -EAGAIN. */
+static int find_local(struct wg *wg, bool proved, const struct endpoint *from, const uint8_t *msg,
+	size_t len, struct wg_local **localp)
+{
+	struct wg_local *local = *wg_load_hint(wg, from);
+
+	if (local && is_for(local, msg, len)) {
+		*localp = local;
+		return 0;
+	}
+	if (!proved && !wg_load_scan(wg, wg->nlocals)) {
+		wg->stats.limited++;
+		return -EAGAIN;
+	}
 	wg->stats.scans++;
 	DL_FOREACH(wg->locals, local)
 	{
-		if (wg_cookie_check_mac1(&local->cookie_keys, msg, len))
-			return local;
+		if (is_for(local, msg, len)) {
+			*localp = local;
+			return 0;
+		}
 	}
-	return NULL;
+	return -ENOENT;
+}
+
+/* A handshake message of the peer was authentic. */
+static void heard(struct wg_peer *peer, const struct endpoint *from, size_t len)
+{
+	*wg_load_hint(peer->local->wg, from) = peer->local;
+	wg_heard(peer, from, len);
 }
 
 static void respond(struct wg_peer *peer, struct noise *noise, uint32_t remote)
@@ -206,21 +239,15 @@ static int accept_timestamp(struct wg_peer *peer, const uint8_t stamp[WG_TAI64N]
 static int input_initiation(struct wg *wg, const struct endpoint *from, const uint8_t *msg,
 	size_t len, struct wg_peer **peerp)
 {
-	bool proved = wg_load_high(wg) && has_cookie(wg, from, msg, len);
+	const int proved = prove(wg, from, msg, len);
 	uint8_t stamp[WG_TAI64N];
 	struct wg_local *local;
 	struct wg_peer *peer;
 	struct noise noise;
-	int r;
+	int r = proved < 0 ? proved : find_local(wg, proved, from, msg, len, &local);
 
-	if (!proved && !wg_load_scan(wg, wg->nlocals)) {
-		wg->stats.limited++;
-		return -EAGAIN;
-	}
-	local = find_local(wg, msg, len);
-	if (!local)
-		return -ENOENT;
-	r = admit(wg, local, proved, from, msg, len);
+	if (r == 0)
+		r = admit(wg, local, proved, from, msg, len);
 	if (r < 0)
 		return r;
 	begin(&noise, false, local, NULL);
@@ -230,7 +257,7 @@ static int input_initiation(struct wg *wg, const struct endpoint *from, const ui
 		r = peer ? accept_timestamp(peer, stamp) : -ENOENT;
 		if (r == 0) {
 			*peerp = peer;
-			wg_heard(peer, from, len);
+			heard(peer, from, len);
 			respond(peer, &noise, wg_get32(msg + WG_INITIATION_SENDER));
 		}
 	}
@@ -245,15 +272,16 @@ static int input_response(struct wg *wg, const struct endpoint *from, const uint
 	struct wg_peer *peer;
 	int r;
 
-	if (!index || index->keypair)
+	if (!index || index->keypair || !wg_wanted(index->peer->local))
 		return -ENOENT;
 	peer = index->peer;
 	if (!wg_cookie_check_mac1(&peer->local->cookie_keys, msg, len)) {
 		peer->rejected++;
 		return -EBADMSG;
 	}
-	r = admit(wg, peer->local, wg_load_high(wg) && has_cookie(wg, from, msg, len), from, msg,
-		len);
+	r = prove(wg, from, msg, len);
+	if (r >= 0)
+		r = admit(wg, peer->local, r, from, msg, len);
 	if (r < 0)
 		return r;
 	r = noise_read2(&peer->begun.noise, &peer->psk, msg + WG_RESPONSE_NOISE,
@@ -265,7 +293,7 @@ static int input_response(struct wg *wg, const struct endpoint *from, const uint
 	if (!wg_keypair_begin(peer, &peer->begun.noise, wg_get32(msg + WG_RESPONSE_SENDER)))
 		return 0; /* out of memory: a lost message */
 	*peerp = peer;
-	wg_heard(peer, from, len);
+	heard(peer, from, len);
 	wg_timers_session(peer);
 	wg_timers_complete(peer);
 	wg_changed(peer);
@@ -279,7 +307,7 @@ static int input_cookie_reply(struct wg *wg, const uint8_t *msg, size_t len)
 	struct wg_index *index = wg_index_find(wg, wg_get32(msg + WG_COOKIE_REPLY_RECEIVER));
 	struct wg_peer *peer;
 
-	if (!index)
+	if (!index || !wg_wanted(index->peer->local))
 		return -ENOENT;
 	peer = index->peer;
 	if (!peer->has_mac1 ||

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The sessions of a peer: at most three, in three roles (wg_priv.h). */
+#include <assert.h>
 #include <sodium/utils.h>
 
 #include "wg_priv.h"
@@ -44,15 +45,15 @@ static void rotate_responder(struct wg_peer *peer, struct wg_keypair *keypair)
 	peer->next = keypair;
 }
 
-/* One of three is free unless all roles are taken; then the one that goes next anyway. */
+/* At most two roles are taken between calls: prev and cur, or cur and next. */
 static struct wg_keypair *take_slot(struct wg_peer *peer)
 {
-	if (peer->prev && peer->cur && peer->next)
-		drop(peer, &peer->prev);
-	for (size_t i = 0; i < sizeof(peer->slot) / sizeof(peer->slot[0]); i++)
-		if (!peer->slot[i].used)
-			return &peer->slot[i];
-	return NULL;
+	struct wg_keypair *keypair = peer->slot;
+
+	while (keypair->used)
+		keypair++;
+	assert(keypair < peer->slot + sizeof(peer->slot) / sizeof(peer->slot[0]));
+	return keypair;
 }
 
 struct wg_keypair *wg_keypair_begin(struct wg_peer *peer, struct noise *noise, uint32_t remote)

@@ -3,6 +3,8 @@
  *
  * Model: leaky buckets, filled in nanoseconds of credit. Messages that passed MAC1 fill `load`;
  * when it is full we are under load, and stay so for a second after the last that did not fit. */
+#include <sodium/crypto_shorthash.h>
+
 #include "wg_priv.h"
 
 /* Adds to the bucket what fits. False: it did not. */
@@ -23,6 +25,21 @@ bool wg_load_scan(struct wg *wg, size_t cost)
 	uint64_t ns = cost < WG_SCAN_RATE ? cost * (WG_S / WG_SCAN_RATE) : WG_S;
 
 	return fill(&wg->scan, wg->now_ns, ns, WG_S);
+}
+
+struct wg_local **wg_load_hint(struct wg *wg, const struct endpoint *from)
+{
+	uint8_t hash[crypto_shorthash_BYTES];
+
+	crypto_shorthash(hash, from->addr.b, sizeof(from->addr.b), wg->hint_key);
+	return &wg->hint[wg_get32(hash) % WG_HINTS];
+}
+
+void wg_load_forget(struct wg *wg, const struct wg_local *local)
+{
+	for (size_t i = 0; i < WG_HINTS; i++)
+		if (wg->hint[i] == local)
+			wg->hint[i] = NULL;
 }
 
 void wg_load_add(struct wg *wg)

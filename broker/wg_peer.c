@@ -51,6 +51,7 @@ void wg_local_free(struct wg_local *local)
 	{
 		wg_peer_free(peer);
 	}
+	wg_load_forget(local->wg, local);
 	DL_DELETE(local->wg->locals, local);
 	local->wg->nlocals--;
 	key_free(local->private_key);

@@ -65,7 +65,8 @@ enum {
 	/* Each source under load, and all of them. */
 	WG_SOURCE_RATE = 20,
 	WG_SOURCE_BURST = 5,
-	WG_TOTAL_RATE = 1000
+	WG_TOTAL_RATE = 1000,
+	WG_HINTS = 1024
 };
 
 enum wg_timer {
@@ -175,6 +176,8 @@ struct wg {
 	uint64_t cookie_secret_ns; /* when it was made; 0: never */
 	struct wg_bucket load, scan;
 	uint64_t loaded_until_ns;
+	uint8_t hint_key[16];		  /* SipHash: nobody chooses whose place he takes */
+	struct wg_local *hint[WG_HINTS]; /* by source address: wg_load_hint() */
 	struct ratelimit *sources;
 	uint64_t jitter; /* state of a small generator: nothing secret */
 	struct wg_stats stats;
@@ -243,11 +246,22 @@ void wg_refresh_on_receive(struct wg_peer *peer);
 /* wg_load.c */
 /* May this initiation be tried with all MAC1 keys, `cost` of them? */
 bool wg_load_scan(struct wg *wg, size_t cost);
+/* Where it stands which identity last had a handshake with this address (or one that shares its
+ * place), or NULL. */
+struct wg_local **wg_load_hint(struct wg *wg, const struct endpoint *from);
+void wg_load_forget(struct wg *wg, const struct wg_local *local); /* it goes */
 /* One more message that passed MAC1, whatever becomes of it. */
 void wg_load_add(struct wg *wg);
 bool wg_load_high(const struct wg *wg);
 /* The cookie of this source under the present secret. */
 void wg_load_cookie(struct wg *wg, const struct endpoint *from, uint8_t cookie[WG_COOKIE_LEN]);
+
+static inline bool wg_wanted(const struct wg_local *local)
+{
+	const struct wg_ops *ops = &local->wg->ops;
+
+	return !ops->wanted || ops->wanted(ops->arg, local->user);
+}
 
 /* wg.c */
 void wg_random(struct wg *wg, void *buf, size_t len);

@@ -185,6 +185,8 @@ static void on_local(struct watch *watch, uint32_t events)
 		int fd = accept4(w->local.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
+			if (errno == EAGAIN)
+				w->local_empty_ms = worker_now_ms(w);
 			listener_failed(&w->local, errno);
 			return;
 		}
@@ -276,6 +278,8 @@ static int patience(const struct worker *w)
 		return 0;
 	if (w->retrying && wait > STREAM_RETRY_MS)
 		wait = STREAM_RETRY_MS;
+	if (w->holding && wait > 1)
+		wait = 1;
 	return (int)wait;
 }
 
@@ -285,6 +289,8 @@ static void run(struct worker *w)
 		poller_turn(&w->poller, patience(w));
 		if (w->scheduled)
 			carrier_run_scheduled(w);
+		if (w->holding)
+			carrier_run_held(w);
 		if (w->retrying)
 			stream_retry(w);
 		if (worker_now_ms(w) >= w->tick_ms) {

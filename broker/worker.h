@@ -35,11 +35,18 @@ const struct endpoint *workers_listening(const struct workers *workers);
 /* A link was added, got another endpoint, or was marked removed: dial, redial or drop. */
 void workers_link_changed(struct workers *workers, struct link *link);
 /* Links of this portspace run in its super-portspace's network: accept their carriers there, at the
- * super-portspace's addresses and ps->listen_port. Portspaces with the same super-portspace and port
- * share it. Each call wants a remove. 0 or negative errno (-EADDRINUSE: a program there has it). */
+ * super-portspace's addresses and ps->listen_port. Portspaces with the same super-portspace and
+ * port share it. Each call wants a remove. 0 or negative errno (-EADDRINUSE: a program there has
+ * it). */
 int workers_nest_add(struct workers *workers, const struct portspace *ps);
 void workers_nest_remove(struct workers *workers, const struct portspace *ps);
 /* A process ended: its pending connects are cancelled. */
 void workers_process_gone(struct workers *workers, pid_t pid);
+
+/* `near` and `far` are a SOCK_STREAM pair: `far` becomes a TCP connection of the portspace to `to`,
+ * from an own address. It is taken over in any case. `near` gets a name and a tag; it is writable
+ * when the connection is open, and ends when it cannot be. 0 or negative errno. */
+int workers_tcp_inside(struct workers *workers, struct portspace *ps, const struct endpoint *to,
+	int near, int far);
 
 #endif

@@ -41,6 +41,7 @@ struct worker {
 	struct watch wake;	      /* an eventfd: there is something in the inbox */
 	uint64_t tick_ms;	      /* loop time of the next tick: deadlines, pools */
 	struct worker_listener local; /* stream.N */
+	uint64_t local_empty_ms;      /* loop time when nobody waited there; 0 never yet */
 	struct worker_listener *underlay;
 	size_t nunderlay;
 	struct aead *aead;
@@ -54,6 +55,7 @@ struct worker {
 	size_t nunauth;
 	struct carrier *passive;   /* keyed, idle, the peer opens */
 	struct carrier *scheduled; /* carrier_schedule() */
+	struct carrier *holding;   /* a FIN back, oldest first */
 	struct carrier *draining;  /* after a reset, until the peer has answered */
 	struct app *waiting;	   /* clients whose request is not here yet, oldest first */
 	unsigned nwaiting;

@@ -66,8 +66,9 @@ void aside_linger(int fd, struct tag *tag)
 {
 	bool aborts = aside_aborts(fd);
 
-	if (aborts == !!(tag->value & CONNECTED_ABORT) || tag->value & CONNECTED_WRSHUT ||
-		!carried(fd) || put(fd, aborts ? ASIDE_ABORT : ASIDE_NO_ABORT, true) < 0)
+	if (tag->kind != TAG_TCP || aborts == !!(tag->value & CONNECTED_ABORT) ||
+		tag->value & CONNECTED_WRSHUT || !carried(fd) ||
+		put(fd, aborts ? ASIDE_ABORT : ASIDE_NO_ABORT, true) < 0)
 		return;
 	tag->value ^= CONNECTED_ABORT;
 	tag_set(fd, tag);
@@ -75,7 +76,8 @@ void aside_linger(int fd, struct tag *tag)
 
 int aside_outq(const struct tag *tag, int outq)
 {
-	bool kept = tag->phase == TAG_CONNECTED && tag->value & CONNECTED_KEPT;
+	bool kept =
+		tag->kind == TAG_TCP && tag->phase == TAG_CONNECTED && tag->value & CONNECTED_KEPT;
 
 	return kept && outq < OUTQ_ONE_BYTE ? 0 : outq;
 }

@@ -43,18 +43,17 @@ static int above_standard(int fd)
 	return (int)high;
 }
 
-int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap)
+int ask_broker_at(const struct ask_request *req, struct ask_reply *repp, uint8_t *reply, size_t cap)
 {
-	uint8_t request[ASK_MAX], reply[ASK_LARGE];
+	bool dgram = req->op >= ASK_DGRAM_BIND && req->op <= ASK_DGRAM_OPTION;
+	uint8_t request[ASK_MAX];
 	struct sockaddr_un path;
 	int sock, fd = -1, n = ask_encode_request(req, request, sizeof(request));
 	ssize_t r;
 
 	if (n < 0)
 		return n;
-	if (cap > sizeof(reply))
-		cap = sizeof(reply);
-	if (runtime_path(req->op < ASK_DGRAM_BIND ? "ask" : "dgram", &path) == 0)
+	if (runtime_path(dgram ? "dgram" : "ask", &path) == 0)
 		return -ENETUNREACH;
 	r = fdmsg_connect(path.sun_path, SOCK_SEQPACKET, &sock);
 	if (r < 0)
@@ -71,4 +70,11 @@ int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap
 	if (r <= 0 || ask_decode_reply(reply, (size_t)r, repp) < 0 || repp->op != req->op)
 		return -ENETUNREACH;
 	return -repp->err;
+}
+
+int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap)
+{
+	uint8_t reply[ASK_LARGE];
+
+	return ask_broker_at(req, repp, reply, cap < sizeof(reply) ? cap : sizeof(reply));
 }

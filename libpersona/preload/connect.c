@@ -7,10 +7,10 @@
  *   under the one the broker knows (SO_REUSEPORT groups). Done at once; SO_SNDBUF is raised.
  * - by the broker: connect to stream.N and send the connect request with this very socket; the
  *   gate (ask.h) keeps the socket unwritable until the broker has decided. The tag has the outcome.
- * Where the portspace inherits the server, the broker's answer is EREMOTE, and the second way it is.
- * A direct connect that would have to wait for room in the server's backlog goes by the broker as
- * well, which waits in the program's stead; so does a refused one of a non-blocking socket, because
- * TCP reports that later, as an event.
+ * Where the portspace inherits the server, the broker's answer is EREMOTE, and the second way it
+ * is. A direct connect that would have to wait for room in the server's backlog goes by the broker
+ * as well, which waits in the program's stead; so does a refused one of a non-blocking socket,
+ * because TCP reports that later, as an event.
  *
  * Phases: FRESH, BOUND to CONNECTING → CONNECTED or FAILED. While a socket is CONNECTING the broker
  * writes its tag and the shim does not. A failed socket cannot connect again, so a later connect
@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "aside.h"
+#include "etc_files.h"
 #include "fdmsg.h"
 #include "lease.h"
 #include "netlink.h"
@@ -362,14 +363,14 @@ static int connect_hook(int fd, const struct sockaddr *addr, socklen_t len)
 	int r;
 
 	if (tag_get(fd, &tag) < 0)
-		return real(connect)(fd, addr, len);
+		return etc_is_resolver(addr, len) ? ret(-ENOENT) : real(connect)(fd, addr, len);
 	if (tag.kind == TAG_NETLINK)
 		return ret(netlink_connect(fd, &tag, addr, len));
 	r = user_read_sockaddr(&ss, addr, len);
 	if (r < 0)
 		return ret(r);
-	return ret(udp_kind(&tag) ? udp_connect(fd, &tag, &ss, len)
-				  : connect_tcp(fd, &tag, &ss, len));
+	return ret(
+		udp_kind(&tag) ? udp_connect(fd, &tag, &ss, len) : connect_tcp(fd, &tag, &ss, len));
 }
 
 HOOK int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* getaddrinfo(3) and getaddrinfo_a(3).
+/* getaddrinfo(3).
  *
  * The contract is POSIX's with glibc's extensions (RFC 3493). Results are made as glibc makes
  * them, one malloc for each entry with its address inside and one for the canonical name, so
@@ -7,8 +7,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <net/if.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +196,24 @@ static int filter(struct lookup *l)
 	return any ? EAI_ADDRFAMILY : EAI_NONAME;
 }
 
+/* Which addresses are of any use for these hints? */
+static unsigned families(const struct addrinfo *hints)
+{
+	unsigned v = ASK_NAME_V4 | ASK_NAME_V6;
+
+	if (hints->ai_family == AF_INET)
+		v = ASK_NAME_V4;
+	else if (hints->ai_family == AF_INET6 && !(hints->ai_flags & AI_V4MAPPED))
+		v = ASK_NAME_V6;
+	if (hints->ai_family == AF_UNSPEC && hints->ai_flags & AI_ADDRCONFIG) {
+		if (!resolve_configured(true) && resolve_configured(false))
+			v = ASK_NAME_V4;
+		if (!resolve_configured(false) && resolve_configured(true))
+			v = ASK_NAME_V6;
+	}
+	return v;
+}
+
 static int find_node(struct lookup *l, const char *node)
 {
 	int r;
@@ -211,10 +227,19 @@ static int find_node(struct lookup *l, const char *node)
 		return r;
 	if (l->hints.ai_flags & AI_NUMERICHOST)
 		return EAI_NONAME;
-	r = resolve_name(node, &l->res);
-	if (r == -EAGAIN)
+	r = resolve_name(node, families(&l->hints), &l->res);
+	switch (r) {
+	case 0:
+		return filter(l);
+	case -EAGAIN:
 		return EAI_AGAIN;
-	return r < 0 ? EAI_NONAME : filter(l);
+	case -ENODATA:
+		return EAI_NODATA;
+	case -EIO:
+		return EAI_FAIL;
+	default:
+		return EAI_NONAME;
+	}
 }
 
 static struct addrinfo *new_entry(
@@ -301,66 +326,5 @@ HOOK int getaddrinfo(const char *restrict node, const char *restrict service,
 	if (r == 0)
 		r = build(&l, listp);
 	errno = saved;
-	return r;
-}
-
-/* SIGEV_THREAD: the caller asked for a thread. */
-struct notice {
-	void (*fn)(union sigval);
-	union sigval value;
-};
-
-static void *notify_thread(void *arg)
-{
-	struct notice n = *(struct notice *)arg;
-
-	free(arg);
-	n.fn(n.value);
-	return NULL;
-}
-
-static void notify(const struct sigevent *sev)
-{
-	struct notice *n;
-	pthread_t thread;
-
-	if (!sev || sev->sigev_notify == SIGEV_NONE)
-		return;
-	if (sev->sigev_notify == SIGEV_SIGNAL) {
-		siginfo_t info = {0};
-
-		info.si_signo = sev->sigev_signo;
-		info.si_code = SI_ASYNCNL;
-		info.si_pid = getpid();
-		info.si_uid = getuid();
-		info.si_value = sev->sigev_value;
-		SYS(SYS_rt_sigqueueinfo, getpid(), sev->sigev_signo, &info);
-		return;
-	}
-	n = malloc(sizeof(*n));
-	if (!n)
-		return;
-	*n = (struct notice){sev->sigev_notify_function, sev->sigev_value};
-	if (pthread_create(&thread, sev->sigev_notify_attributes, notify_thread, n) == 0)
-		pthread_detach(thread);
-	else
-		free(n);
-}
-
-/* Every answer is there at once, so the asynchronous form only differs in how it tells. */
-HOOK int getaddrinfo_a(int mode, struct gaicb *list[restrict], int n, struct sigevent *restrict sev)
-{
-	int r = 0;
-
-	if (mode != GAI_WAIT && mode != GAI_NOWAIT)
-		return ret(-EINVAL);
-	for (int i = 0; i < n; i++)
-		if (list[i]) {
-			list[i]->ar_result = NULL;
-			list[i]->__return = getaddrinfo(list[i]->ar_name, list[i]->ar_service,
-				list[i]->ar_request, &list[i]->ar_result);
-		}
-	if (mode == GAI_NOWAIT)
-		notify(sev);
 	return r;
 }

@@ -6,6 +6,7 @@
 
 #include <netdb.h>
 #include <poll.h>
+#include <resolv.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -26,7 +27,12 @@
 	X(ssize_t, send, (int, const void *, size_t, int))                                       \
 	X(ssize_t, sendmsg, (int, const struct msghdr *, int))                                   \
 	X(int, socket, (int, int, int))                                                          \
+	X(int, open, (const char *, int, ...))                                                   \
+	X(int, open64, (const char *, int, ...))                                                 \
+	X(int, openat, (int, const char *, int, ...))                                            \
+	X(int, openat64, (int, const char *, int, ...))                                          \
 	X(int, connect, (int, const struct sockaddr *, socklen_t))                               \
+	X(long, syscall, (long, long, long, long, long, long, long))                             \
 	X(int, ioctl, (int, unsigned long, ...))                                                 \
 	X(int, uname, (struct utsname *))
 
@@ -48,6 +54,16 @@
 	X(ssize_t, splice, (int, off64_t *, int, off64_t *, size_t, unsigned))              \
 	X(int, poll, (struct pollfd *, nfds_t, int))                                        \
 	X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *)) \
+	X(int, __open_2, (const char *, int))                                               \
+	X(int, __open64_2, (const char *, int))                                             \
+	X(int, __openat_2, (int, const char *, int))                                        \
+	X(int, __openat64_2, (int, const char *, int))                                      \
+	X(FILE *, fopen, (const char *, const char *))                                      \
+	X(FILE *, fopen64, (const char *, const char *))                                    \
+	X(FILE *, freopen, (const char *, const char *, FILE *))                            \
+	X(FILE *, freopen64, (const char *, const char *, FILE *))                          \
+	X(int, __res_ninit, (struct __res_state *))                                         \
+	X(int, __res_init, (void))                                                          \
 	X(int, gethostname, (char *, size_t))                                               \
 	X(int, execvpe, (const char *, char *const *, char *const *))                       \
 	X(int, posix_spawn,                                                                 \

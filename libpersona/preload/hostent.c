@@ -106,10 +106,14 @@ HOOK int gethostbyname2_r(const char *restrict name, int family, struct hostent 
 		return fail(NETDB_INTERNAL, EAFNOSUPPORT, h_errnop, resultp);
 	if (numeric(name, family, &res) == 0)
 		return finish(family, &res, he, buf, cap, resultp, h_errnop);
-	r = resolve_name(name, &res);
+	r = resolve_name(name, family == AF_INET ? ASK_NAME_V4 : ASK_NAME_V6, &res);
 	errno = saved;
 	if (r == -EAGAIN)
 		return fail(TRY_AGAIN, EAGAIN, h_errnop, resultp);
+	if (r == -ENODATA)
+		return fail(NO_DATA, 0, h_errnop, resultp);
+	if (r == -EIO)
+		return fail(NO_RECOVERY, 0, h_errnop, resultp);
 	if (r < 0)
 		return fail(HOST_NOT_FOUND, 0, h_errnop, resultp);
 	for (int i = 0; i < res.n; i++)

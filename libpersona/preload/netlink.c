@@ -227,6 +227,14 @@ ssize_t netlink_sendto(int fd, struct tag *tag, const void *buf, size_t n, int f
 	return netlink_sendmsg(fd, tag, &msg, flags);
 }
 
+ssize_t netlink_writev(int fd, struct tag *tag, const struct iovec *iov, int count)
+{
+	struct msghdr msg = {
+		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+
+	return count < 0 ? -EINVAL : netlink_sendmsg(fd, tag, &msg, 0);
+}
+
 /* --- names --- */
 
 static int join(int fd, const struct tag *tag, uint32_t groups)

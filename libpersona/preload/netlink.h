@@ -16,6 +16,7 @@
 #define PERSONA_PRELOAD_NETLINK_H
 
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 #include "preload.h"
 
@@ -52,6 +53,7 @@ int netlink_setsockopt(
 /* The send and receive families: bytes, or messages for the last. `addr` and `lenp` may be NULL. */
 ssize_t netlink_sendto(int fd, struct tag *tag, const void *buf, size_t n, int flags,
 	const struct sockaddr *addr, socklen_t len);
+ssize_t netlink_writev(int fd, struct tag *tag, const struct iovec *iov, int count);
 ssize_t netlink_sendmsg(int fd, struct tag *tag, const struct msghdr *msg, int flags);
 ssize_t netlink_recvfrom(int fd, const struct tag *tag, void *buf, size_t n, int flags,
 	struct sockaddr *addr, socklen_t *lenp);

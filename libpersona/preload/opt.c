@@ -2,8 +2,9 @@
 /* getsockopt(2) and setsockopt(2): lookup, lengths and pointers as Linux handles them.
  *
  * Lengths: an int is four bytes; the IP level also takes and gives one byte (an unsigned char),
- * as Linux does for compatibility with BSD; a short optlen truncates a result and refuses a value
- * with EINVAL. SO_MAX_PACING_RATE never reaches the kernel, because the tag lives there. */
+ * as Linux does for compatibility with BSD, and a short IPV6_DONTFRAG is 0; else a short optlen
+ * truncates a result and refuses a value with EINVAL. SO_MAX_PACING_RATE never reaches the kernel,
+ * because the tag lives there. */
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -28,7 +29,7 @@ static int unknown_get(const struct tag *tag, int level)
 	return has_level(tag, level) || tag->v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
 }
 
-/* The same for setting; TCP and IPv6 copy the value before they look at the name. */
+/* The same for setting; TCP, UDP and IPv6 copy the value before they look at the name. */
 static int unknown_set(const struct tag *tag, int level, const void *value, socklen_t len)
 {
 	int v, r = 0;
@@ -37,7 +38,7 @@ static int unknown_set(const struct tag *tag, int level, const void *value, sock
 		return -ENOPROTOOPT;
 	if (len >= sizeof(v))
 		r = user_read(&v, value, sizeof(v));
-	else if (level == IPPROTO_TCP)
+	else if (level == IPPROTO_TCP || level == IPPROTO_UDP)
 		r = -EINVAL;
 	return r < 0 ? r : -ENOPROTOOPT;
 }
@@ -117,11 +118,16 @@ static int take_int(int level, int name, const void *value, socklen_t len, int *
 
 	if (len >= sizeof(int))
 		return user_read(ip, value, sizeof(int));
+	*ip = 0;
+	if (level == IPPROTO_IPV6 && name == IPV6_DONTFRAG)
+		return 0;
 	if (level != IPPROTO_IP)
 		return -EINVAL;
-	*ip = 0;
 	if (len == 0)
-		return name == IP_FREEBIND || name == IP_MINTTL ? -EINVAL : 0;
+		return name == IP_FREEBIND || name == IP_MINTTL || name == IP_MULTICAST_TTL ||
+				       name == IP_MULTICAST_LOOP || name == IP_MULTICAST_ALL
+			       ? -EINVAL
+			       : 0;
 	r = user_read(&byte, value, 1);
 	if (r == 0)
 		*ip = byte;
@@ -141,6 +147,8 @@ static int set_int(int fd, struct tag *tag, const struct opt *opt, int v)
 	case OPT_VALUE:
 		if (v < opt->min || v > opt->max)
 			return -opt->err;
+		if (v == -1 && opt->min == -1) /* a hop limit's default */
+			v = opt->def;
 		return side_set(fd, opt->key, v);
 	case OPT_IGNORE:
 		return v < opt->min || v > opt->max ? -opt->err : 0;

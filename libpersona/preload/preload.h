@@ -82,6 +82,9 @@ int info_own(const struct info *info, const struct addr *a);
  * with. `cap` bounds the reply in bytes: ASK_SMALL or more. */
 enum { ASK_SMALL = 512, ASK_MEDIUM = 2048, ASK_LARGE = 6144 };
 int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap);
+/* The same with the caller's buffer, which repp->answer points into. */
+int ask_broker_at(
+	const struct ask_request *req, struct ask_reply *repp, uint8_t *reply, size_t cap);
 /* Writes "RUNTIME/name" or "PORTSPACE_DIR/name" as a socket address; its length, 0 if too long. */
 socklen_t runtime_path(const char *name, struct sockaddr_un *sunp);
 socklen_t portspace_path(const char *name, struct sockaddr_un *sunp);
@@ -176,9 +179,10 @@ struct resolved {
 	struct addr addr[RESOLVE_MAX]; /* in the order of preference */
 };
 
-/* Host name to addresses: numeric, localhost, names of the portspace; nothing ever leaves. */
-/* 0, -ENOENT (no such name), -EAGAIN (no broker). */
-int resolve_name(const char *name, struct resolved *resp);
+/* Host name to addresses; `families`: enum ask_name_flags, a hint that saves questions: others may
+ * come too. 0, -ENOENT (no such name), -ENODATA (it has no address), -EAGAIN (no broker, or no name
+ * server answered), -EIO (an answer that makes no sense). */
+int resolve_name(const char *name, unsigned families, struct resolved *resp);
 /* Address to host name into buf[ASK_NAME_MAX]: 0, -ENOENT, -EAGAIN. */
 int resolve_addr(const struct addr *a, char *buf);
 /* Own addresses and loopback: does the portspace have a non-loopback address of this family? */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Names of a portspace: numeric addresses, localhost (RFC 6761), the portspace's own host name,
- * and what the broker knows (its hosts, names of links). Nothing else exists, and no query of any
- * kind leaves: not to a name server, not to nscd or a resolver daemon of the host below. */
+/* Names of a portspace: localhost (RFC 6761), the portspace's own host name, and what the broker
+ * says: its hosts, names of links, and its DNS servers, which it reaches through the portspace. No
+ * query of any kind goes elsewhere: not to a name server, nscd or resolver daemon of the host. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -47,35 +47,45 @@ static void sort(struct resolved *res)
 	memcpy(res->addr + n, later, (size_t)nlater * sizeof(*later));
 }
 
-static int ask_name(const char *name, struct resolved *resp)
+static int ask_name(const char *name, unsigned families, struct resolved *resp)
 {
-	struct ask_request req = {.op = ASK_NAME};
+	struct ask_request req = {.op = ASK_NAME, .flags = (uint8_t)families};
 	struct ask_reply rep;
 	int r;
 
 	memcpy(req.name, name, strlen(name) + 1);
 	r = ask_broker(&req, &rep, ASK_MEDIUM);
 	if (r < 0)
-		return r == -ENETUNREACH ? -EAGAIN : -ENOENT;
+		return r == -ENODATA || r == -EIO || r == -ENOENT ? r : -EAGAIN;
 	resp->n = rep.naddr;
 	memcpy(resp->addr, rep.addr, rep.naddr * sizeof(rep.addr[0]));
 	memcpy(resp->name, rep.name[0] ? rep.name : req.name, sizeof(resp->name));
 	return resp->n > 0 ? 0 : -ENOENT;
 }
 
-int resolve_name(const char *name, struct resolved *resp)
+static int own_name(const struct info *info, const char *name, struct resolved *resp)
+{
+	memcpy(resp->name, name, strlen(name) + 1);
+	resp->n = 0;
+	for (int i = 0; i < info->naddr; i++)
+		resp->addr[resp->n++] = info->addr[i].addr;
+	if (resp->n == 0)
+		resp->addr[resp->n++] = addr_loopback4;
+	return 0;
+}
+
+int resolve_name(const char *name, unsigned families, struct resolved *resp)
 {
 	const struct shim_info *si = info_get();
 	size_t n = strnlen(name, ASK_NAME_MAX + 1);
+	bool absolute = n > 0 && name[n - 1] == '.';
 	char text[ASK_NAME_MAX];
 	int r;
 
-	if (n > 0 && name[n - 1] == '.')
-		n--; /* an absolute name */
-	if (n == 0 || n >= sizeof(text) || !si)
+	if (n - absolute == 0 || n >= sizeof(text) || !si)
 		return -ENOENT;
-	memcpy(text, name, n);
-	text[n] = '\0';
+	memcpy(text, name, n - absolute);
+	text[n - absolute] = '\0';
 	if (is_localhost(text)) {
 		memcpy(resp->name, text, n + 1);
 		resp->addr[0] = addr_loopback6;
@@ -83,16 +93,12 @@ int resolve_name(const char *name, struct resolved *resp)
 		resp->n = 2;
 		return 0;
 	}
-	r = ask_name(text, resp);
-	if (r < 0 && strcasecmp(text, si->info.hostname) == 0) {
-		memcpy(resp->name, text, n + 1);
-		resp->n = 0;
-		for (int i = 0; i < si->info.naddr; i++)
-			resp->addr[resp->n++] = si->info.addr[i].addr;
-		if (resp->n == 0)
-			resp->addr[resp->n++] = addr_loopback4;
-		r = 0;
-	}
+	if (strcasecmp(text, si->info.hostname) == 0 && si->info.naddr == 0)
+		r = own_name(&si->info, text, resp);
+	else
+		r = ask_name(name, families, resp);
+	if (r < 0 && strcasecmp(text, si->info.hostname) == 0)
+		r = own_name(&si->info, text, resp);
 	if (r == 0)
 		sort(resp);
 	return r;
@@ -118,5 +124,5 @@ int resolve_addr(const struct addr *a, char *buf)
 		memcpy(buf, si->info.hostname, sizeof(si->info.hostname));
 		return 0;
 	}
-	return r == -ENETUNREACH ? -EAGAIN : -ENOENT;
+	return r == -ENOENT || r == 0 ? -ENOENT : -EAGAIN;
 }

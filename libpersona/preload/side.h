@@ -72,7 +72,21 @@ enum side_key {
 	SIDE_NETLINK_GROUPS,
 	/* SOL_SOCKET options set natively, bit (1 << n) as in accept.c, for accepted sockets */
 	SIDE_INHERIT,
-	SIDE_KEYS
+	SIDE_KEYS,
+	/* values of datagram sockets: they have none of TCP's and use the same places */
+	SIDE_RECVOPTS = SIDE_MAXSEG,
+	SIDE_RETOPTS = SIDE_CORK,
+	SIDE_RECVFRAGSIZE = SIDE_KEEPIDLE,
+	SIDE_MULTICAST_ALL = SIDE_KEEPINTVL,
+	SIDE_V6_MULTICAST_ALL = SIDE_KEEPCNT,
+	SIDE_RECVPATHMTU = SIDE_SYNCNT,
+	SIDE_RECVHOPOPTS = SIDE_LINGER2,
+	SIDE_RECVRTHDR = SIDE_DEFER_ACCEPT,
+	SIDE_RECVDSTOPTS = SIDE_WINDOW_CLAMP,
+	SIDE_RFC4884 = SIDE_QUICKACK,
+	SIDE_V6_RFC4884 = SIDE_CONGESTION,
+	SIDE_NO_CHECK6_TX = SIDE_USER_TIMEOUT,
+	SIDE_NO_CHECK6_RX = SIDE_FASTOPEN
 };
 
 /* True and *valuep when this process has stored a value for the socket. */

@@ -41,12 +41,13 @@ enum udp_value {
 	UDP_WRSHUT = 1 << 12,
 	UDP_DONTFRAG4 = 1 << 13,
 	UDP_DONTFRAG6 = 1 << 14,
-	UDP_SENDOPTS = 1 << 15, /* side.h has values that go into heads */
-	UDP_PENDING_SHIFT = 17, /* an errno that the next call tells; 7 bits */
+	UDP_SENDOPTS = 1 << 15,	     /* side.h has values that go into heads */
+	UDP_HOPLIMIT6_OLD = 1 << 16, /* IPV6_2292HOPLIMIT */
+	UDP_PENDING_SHIFT = 17,	     /* an errno that the next call tells; 7 bits */
 	UDP_PENDING_MAX = 127,
 
 	UDP_CMSG4 = UDP_PKTINFO | UDP_RECVTTL | UDP_RECVTOS | UDP_ORIGDST,
-	UDP_CMSG6 = UDP_PKTINFO6 | UDP_HOPLIMIT6 | UDP_TCLASS6 | UDP_ORIGDST6,
+	UDP_CMSG6 = UDP_PKTINFO6 | UDP_HOPLIMIT6 | UDP_TCLASS6 | UDP_ORIGDST6 | UDP_HOPLIMIT6_OLD,
 	UDP_ANY_RECVERR = UDP_RECVERR | UDP_RECVERR6
 };
 
@@ -151,9 +152,13 @@ int udp_sendmmsg(int fd, struct tag *tag, struct mmsghdr *msgs, unsigned n, int 
 /* Makes the head for one message; binds the socket first where necessary. */
 int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_t len,
 	struct dgram_head *headp);
-/* -EMSGSIZE for a datagram that must not be fragmented and does not fit the portspace's MTU. It is
- * sent all the same, so that the error queue has the MTU. */
-int udp_too_big(const struct tag *tag, const struct dgram_head *head, size_t len);
+/* Must it not be fragmented, and is too big for the portspace's MTU? Then the call's result is
+ * EMSGSIZE, but it is sent all the same, so that the error queue gets the MTU. */
+bool udp_must_split(const struct tag *tag, const struct dgram_head *head, size_t len);
+/* Is an error that waits the result of a send call? With IP_RECVERR it waits in its queue. (Linux
+ * tells it there too, and the datagram is not sent; but there a program has sent all its probes
+ * before the first answer comes.) */
+bool udp_tells_on_send(const struct tag *tag);
 
 /* parts and msg as above; fills in msg's name length, control data and flags as recvmsg(2) does. */
 ssize_t udp_receive(int fd, struct tag *tag, struct iovec *parts, struct msghdr *msg, int flags);
@@ -169,6 +174,8 @@ int udp_deliver(int fd, const struct tag *tag, const struct dgram_head *head, st
 /* Lets the kernel write the broker's name where the sender's address will be: that checks the
  * program's pointer in passing. */
 void udp_native_name(const struct tag *tag, const struct msghdr *msg, struct msghdr *native);
+/* The end of the queue was read: 0 when the program shut it, or -ENETDOWN. */
+int udp_end(int fd);
 /* Notes an errno for the next call. */
 void udp_put_pending(int fd, struct tag *tag, int err);
 /* Takes it: positive errno or 0. */

@@ -253,10 +253,20 @@ static void put_v4(struct udp_control *c, uint32_t want, const struct dgram_head
 		put_destination(c, IPPROTO_IP, IP_ORIGDSTADDR, AF_INET, &head->dst);
 }
 
+static void put_hops(struct udp_control *c, const struct tag *tag, const struct dgram_head *head)
+{
+	int hops = head->ttl;
+
+	if (tag->value & UDP_HOPLIMIT6)
+		udp_control_put(c, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof(hops));
+	if (tag->value & UDP_HOPLIMIT6_OLD)
+		udp_control_put(c, IPPROTO_IPV6, IPV6_2292HOPLIMIT, &hops, sizeof(hops));
+}
+
 void udp_control_data(struct udp_control *c, const struct tag *tag, const struct dgram_head *head)
 {
 	bool v4 = addr_is_v4(&head->dst.addr);
-	int hops = head->ttl, class = head->tos;
+	int class = head->tos;
 
 	if (tag->v6 && tag->value & UDP_PKTINFO6)
 		put_pktinfo6(c, head);
@@ -264,8 +274,7 @@ void udp_control_data(struct udp_control *c, const struct tag *tag, const struct
 		put_v4(c, tag->value, head);
 		return;
 	}
-	if (tag->value & UDP_HOPLIMIT6)
-		udp_control_put(c, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof(hops));
+	put_hops(c, tag, head);
 	if (tag->value & UDP_TCLASS6)
 		udp_control_put(c, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof(class));
 	if (tag->value & UDP_ORIGDST6)
@@ -295,8 +304,8 @@ void udp_control_error(struct udp_control *c, const struct tag *tag, const struc
 	}
 	memcpy(&e.offender, &ss, sizeof(e.offender));
 	if (tag->v6) {
-		if (tag->value & UDP_HOPLIMIT6 && head->ttl)
-			udp_control_put(c, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof(hops));
+		if (head->ttl)
+			put_hops(c, tag, head);
 		udp_control_put(c, IPPROTO_IPV6, IPV6_RECVERR, &e, sizeof(e));
 		return;
 	}

@@ -61,7 +61,7 @@ static unsigned prepare_send(int fd, struct tag *tag, struct batch *b, struct mm
 			copy.msg_name = NULL;
 		if (r == 0)
 			r = udp_head(fd, tag, &copy, flags, b->len[i], &head);
-		if (r == 0 && udp_too_big(tag, &head, b->len[i]) < 0)
+		if (r == 0 && udp_must_split(tag, &head, b->len[i]))
 			r = 1; /* sent, and an error all the same */
 		if (r != 0)
 			break;
@@ -104,7 +104,7 @@ int udp_sendmmsg(int fd, struct tag *tag, struct mmsghdr *msgs, unsigned n, int 
 
 	if (n > UDP_IOV_MAX)
 		n = UDP_IOV_MAX;
-	if (n && (tag->phase == TAG_CONNECTED || tag->value & UDP_ANY_RECVERR))
+	if (n && udp_tells_on_send(tag))
 		r = -udp_take_error(fd, tag);
 	while (r >= 0 && done < n) {
 		r = send_batch(fd, tag, msgs + done, n - done, flags);
@@ -159,9 +159,8 @@ static int take_batch(
 		struct msghdr *msg = &msgs[n].msg_hdr;
 
 		if (len == 0) {
-			if (!(tag->value & UDP_RDSHUT))
-				err = ENETDOWN;
-			else if (n == 0)
+			err = -udp_end(fd);
+			if (err == 0 && n == 0)
 				msgs[n++].msg_len = 0;
 			break;
 		}

@@ -244,9 +244,17 @@ static int member_any(int fd, struct tag *tag, int level, bool join, const void 
 
 static int set_index(int fd, enum side_key key, int index)
 {
-	int r = index < 0 ? -EINVAL : interface_exists(index);
+	int r = index < 0 ? -ENODEV : interface_exists(index);
 
 	return r < 0 ? r : side_set(fd, key, index);
+}
+
+/* In network order. */
+static int set_unicast_index(int fd, enum side_key key, int v)
+{
+	int r = set_index(fd, key, (int)ntohl((uint32_t)v));
+
+	return r == -ENODEV ? -EADDRNOTAVAIL : r;
 }
 
 static int read_int(const void *value, size_t len, int *vp)
@@ -313,8 +321,7 @@ static int set_v4(int fd, struct tag *tag, int name, const void *value, size_t l
 		return r < 0 ? r : side_set(fd, SIDE_MULTICAST_IF, mreq.imr_ifindex);
 	case IP_UNICAST_IF:
 		r = read_int(value, len, &v);
-		r = r < 0 ? r : set_index(fd, SIDE_UNICAST_IF, (int)ntohl((uint32_t)v));
-		return r == -ENODEV ? -EADDRNOTAVAIL : r;
+		return r < 0 ? r : set_unicast_index(fd, SIDE_UNICAST_IF, v);
 	default:
 		return 1;
 	}
@@ -336,8 +343,7 @@ static int set_v6(int fd, struct tag *tag, int name, const void *value, size_t l
 		return r < 0 ? r : set_index(fd, SIDE_V6_MULTICAST_IF, v);
 	case IPV6_UNICAST_IF:
 		r = read_int(value, len, &v);
-		r = r < 0 ? r : set_index(fd, SIDE_V6_UNICAST_IF, (int)ntohl((uint32_t)v));
-		return r == -ENODEV ? -EADDRNOTAVAIL : r;
+		return r < 0 ? r : set_unicast_index(fd, SIDE_V6_UNICAST_IF, v);
 	default:
 		return 1;
 	}

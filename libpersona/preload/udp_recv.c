@@ -203,6 +203,14 @@ void udp_native_name(const struct tag *tag, const struct msghdr *msg, struct msg
 	native->msg_namelen = msg->msg_namelen < len ? msg->msg_namelen : len;
 }
 
+/* The socket may have been shut while the call waited. */
+int udp_end(int fd)
+{
+	struct tag tag;
+
+	return tag_get(fd, &tag) == 0 && tag.value & UDP_RDSHUT ? 0 : -ENETDOWN;
+}
+
 static size_t capacity(const struct msghdr *msg)
 {
 	size_t n = 0;
@@ -276,7 +284,7 @@ ssize_t udp_receive(int fd, struct tag *tag, struct iovec *parts, struct msghdr 
 	for (;;) {
 		n = receive_one(fd, tag, parts, msg, flags, &head, &native, control);
 		if (n == 0)
-			return tag->value & UDP_RDSHUT ? 0 : -ENETDOWN;
+			return udp_end(fd);
 		if (n < 0 && n != -EPROTO)
 			return n;
 		if (n > 0 && head.kind == DGRAM_DATA)

@@ -3,6 +3,7 @@
  * network says later comes back as DGRAM_ERROR. */
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -10,7 +11,14 @@
 #include "side.h"
 #include "udp.h"
 
-enum { FEW_IOVS = 8, ICMP_HEADER = 8, HEADERS_V4 = 28, HEADERS_V6 = 48, LENGTH_MAX = 0xffff };
+enum {
+	FEW_IOVS = 8,
+	ICMP_HEADER = 8,
+	HEADERS_V4 = 28,
+	HEADERS_V6 = 48,
+	LENGTH_MAX = 0xffff,
+	CUT_LENGTH = 65000
+};
 
 /* Values that were set with setsockopt(2). */
 static void take_options(
@@ -60,6 +68,13 @@ static int check_icmp(const struct tag *tag, const struct msghdr *msg, size_t le
 	return 0;
 }
 
+static bool is_inside(const struct addr *a)
+{
+	const struct shim_info *si = info_get();
+
+	return addr_is_loopback(a) || (si && info_own(&si->info, a) >= 0);
+}
+
 static int check_length(const struct tag *tag, const struct udp_dest *dest, size_t len)
 {
 	bool v4 = dest->have ? addr_is_v4(&dest->ep.addr) : !tag->v6;
@@ -67,7 +82,14 @@ static int check_length(const struct tag *tag, const struct udp_dest *dest, size
 
 	if (v4)
 		max = tag->kind == TAG_UDP ? UDP_V4_MAX : ICMP_V4_MAX;
-	return len > max ? -EMSGSIZE : 0;
+	if (len <= max)
+		return 0;
+	/* Linux puts the MTU into the error queue of an IPv6 socket, however big the datagram was;
+	 * tracepath begins like that. What is sent of it must not fit any link either. */
+	return !v4 && dest->have && tag->value & UDP_RECVERR6 && tag->value & UDP_DONTFRAG6 &&
+			       !is_inside(&dest->ep.addr)
+		       ? 0
+		       : -EMSGSIZE;
 }
 
 int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_t len,
@@ -77,7 +99,7 @@ int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_
 	struct udp_dest dest;
 	int r;
 
-	if (len > LENGTH_MAX)
+	if (len > (tag->v6 ? INT_MAX : LENGTH_MAX))
 		return -EMSGSIZE;
 	/* MSG_MORE would make one datagram of several calls; the shim has no place to keep one. */
 	if (flags & (MSG_OOB | MSG_MORE))
@@ -111,16 +133,32 @@ int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_
 	return r;
 }
 
-int udp_too_big(const struct tag *tag, const struct dgram_head *head, size_t len)
+bool udp_must_split(const struct tag *tag, const struct dgram_head *head, size_t len)
 {
 	const struct shim_info *si = info_get();
 	bool v4 = head->flags & DGRAM_HAS_DST ? addr_is_v4(&head->dst.addr) : !tag->v6;
-	const struct addr *a = &head->dst.addr;
 
 	if (!(head->flags & DGRAM_DONTFRAG) || !(head->flags & DGRAM_HAS_DST) || !si ||
-		addr_is_loopback(a) || info_own(&si->info, a) >= 0)
-		return 0;
-	return len + (v4 ? HEADERS_V4 : HEADERS_V6) > si->info.mtu ? -EMSGSIZE : 0;
+		is_inside(&head->dst.addr))
+		return false;
+	return len + (v4 ? HEADERS_V4 : HEADERS_V6) > si->info.mtu;
+}
+
+bool udp_tells_on_send(const struct tag *tag)
+{
+	return tag->phase == TAG_CONNECTED && !(tag->value & UDP_ANY_RECVERR);
+}
+
+/* A question to the broker is answered after what was sent before it: then the error queue has what
+ * the broker says of a datagram. */
+static void settle(int fd, const struct tag *tag)
+{
+	struct endpoint local, peer;
+	struct tag asking = *tag;
+
+	asking.phase = TAG_CONNECTED;
+	if (tag->value & UDP_ANY_RECVERR)
+		udp_names(fd, &asking, &local, &peer);
 }
 
 static int total(const struct iovec *iov, size_t n, size_t *lenp)
@@ -138,6 +176,18 @@ static int total(const struct iovec *iov, size_t n, size_t *lenp)
 	return 0;
 }
 
+/* Leaves so much of an oversized datagram that it makes a packet, for no link. */
+static void cut(struct iovec *parts, size_t n)
+{
+	size_t len = 0;
+
+	for (size_t i = 1; i < n; i++) {
+		if (parts[i].iov_len > CUT_LENGTH - len)
+			parts[i].iov_len = CUT_LENGTH - len;
+		len += parts[i].iov_len;
+	}
+}
+
 ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msghdr *msg, int flags)
 {
 	struct msghdr out = {.msg_iov = parts, .msg_iovlen = msg->msg_iovlen + 1};
@@ -150,10 +200,12 @@ ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msgh
 	r = total(msg->msg_iov, msg->msg_iovlen, &len);
 	if (r == 0)
 		r = udp_head(fd, tag, msg, flags, len, &head);
-	if (r == 0 && (tag->phase == TAG_CONNECTED || tag->value & UDP_ANY_RECVERR))
+	if (r == 0 && udp_tells_on_send(tag))
 		r = -udp_take_error(fd, tag);
 	if (r < 0)
 		return r;
+	if (__builtin_expect(len > DGRAM_PAYLOAD_MAX, 0))
+		cut(parts, out.msg_iovlen);
 	dgram_head_encode(&head, buf);
 	parts[0] = (struct iovec){.iov_base = buf, .iov_len = sizeof(buf)};
 	n = real(sendmsg)(fd, &out, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
@@ -162,8 +214,10 @@ ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msgh
 		errno = saved;
 		return r;
 	}
-	r = udp_too_big(tag, &head, len);
-	return r < 0 ? r : n - DGRAM_HEAD;
+	if (__builtin_expect(!udp_must_split(tag, &head, len), 1))
+		return n - DGRAM_HEAD;
+	settle(fd, tag);
+	return -EMSGSIZE;
 }
 
 /* With so many parts the array needs 16 KiB of stack. */

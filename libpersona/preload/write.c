@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 
+#include "netlink.h"
 #include "real.h"
 #include "udp.h"
 
@@ -16,6 +17,8 @@ HOOK ssize_t write(int fd, const void *buf, size_t n)
 
 	if (udp_is(fd, &tag))
 		return ret(udp_sendto(fd, &tag, buf, n, 0, NULL, 0));
+	if (netlink_is(fd, &tag))
+		return ret(netlink_sendto(fd, &tag, buf, n, 0, NULL, 0));
 	return real(write)(fd, buf, n);
 }
 
@@ -31,6 +34,8 @@ HOOK ssize_t writev(int fd, const struct iovec *iov, int count)
 
 	if (udp_is(fd, &tag))
 		return ret(udp_writev(fd, &tag, iov, count));
+	if (netlink_is(fd, &tag))
+		return ret(netlink_writev(fd, &tag, iov, count));
 	return real(writev)(fd, iov, count);
 }
 

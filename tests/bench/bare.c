@@ -22,6 +22,7 @@
 #include "fdmsg.h"
 #include "net.h"
 #include "sockname.h"
+#include "tag.h"
 
 enum { BUFFER = 4 << 20 };
 
@@ -156,6 +157,7 @@ int bare_connect(const char *address, const char *port)
 	int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), least = 0;
 	struct pollfd writable = {.fd = fd, .events = POLLOUT};
 	struct sockaddr_un sun;
+	struct tag tag = {0};
 	char worker[16];
 
 	load();
@@ -164,10 +166,15 @@ int bare_connect(const char *address, const char *port)
 	snprintf(worker, sizeof(worker), "stream.%u", req.src.port % info.nworkers);
 	unix_address(runtime(worker), &sun);
 	connreq_encode(&req, buf);
-	if (syscall(SYS_connect, fd, &sun, sizeof(sun)) < 0 ||
-		fdmsg_send(fd, buf, sizeof(buf), fd) < 0 || poll(&writable, 1, -1) < 0 ||
-		writable.revents & (POLLERR | POLLHUP))
+	/* the broker writes the outcome into the tag */
+	if (tag_set(fd, &(struct tag){.kind = TAG_TCP, .phase = TAG_CONNECTING}) < 0 ||
+		syscall(SYS_connect, fd, &sun, sizeof(sun)) < 0 ||
+		fdmsg_send(fd, buf, sizeof(buf), fd) < 0 || poll(&writable, 1, -1) < 0)
 		return -1;
+	if (tag_get(fd, &tag) < 0 || tag.phase != TAG_CONNECTED) {
+		errno = (int)tag.value;
+		return -1;
+	}
 	return fd;
 }
 

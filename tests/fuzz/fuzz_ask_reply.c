@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct ask_reply none;
 	static struct ask_reply rep;
-	uint8_t again[ASK_REPLY_MAX];
+	static uint8_t again[ASK_DNS_HEAD + ASK_DNS_MAX];
 
 	if (ask_decode_reply(data, size, &rep) < 0) {
 		FUZZ_CHECK(memcmp(&rep, &none, sizeof(rep)) == 0);

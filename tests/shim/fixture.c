@@ -22,11 +22,29 @@ static void add_address(struct info *info, const char *text)
 	prefix_parse(text, &info->addr[info->naddr++]);
 }
 
+static int write_file(const struct fixture *f, const char *name, const void *data, size_t len)
+{
+	char path[160];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	n = write(fd, data, len);
+	close(fd);
+	return n == (ssize_t)len ? 0 : -EIO;
+}
+
 int fixture_make(struct fixture *f)
 {
+	static const char resolv[] =
+		"nameserver 10.9.0.53\nnameserver fd09::53\nsearch corp.example lab.example\n";
+	static const char hosts[] = "10.9.0.1 alpha\n";
 	uint8_t buf[INFO_MAX];
 	char path[128];
-	int fd, n;
+	int n;
 
 	strcpy(f->runtime, "/tmp/pshim-XXXXXX");
 	if (!mkdtemp(f->runtime))
@@ -43,11 +61,10 @@ int fixture_make(struct fixture *f)
 	add_address(&f->info, "fd00::1/64");
 	f->next_lease = LEASE_FIRST;
 	n = info_encode(&f->info, buf, sizeof(buf));
-	snprintf(path, sizeof(path), "%s/info", f->dir);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (n < 0 || fd < 0 || write(fd, buf, (size_t)n) != n)
+	if (n < 0 || write_file(f, "info", buf, (size_t)n) < 0 ||
+		write_file(f, "resolv.conf", resolv, sizeof(resolv) - 1) < 0 ||
+		write_file(f, "hosts", hosts, sizeof(hosts) - 1) < 0)
 		return -EIO;
-	close(fd);
 	return 0;
 }
 
@@ -229,8 +246,19 @@ int fixture_find(struct fixture *f, uint8_t proto, const struct endpoint *dst, c
 /* alpha is 10.9.0.1, its alias "www.alpha"; dual has both families, six only IPv6. */
 static int do_name(const struct ask_request *req, struct ask_reply *rep)
 {
-	const char *name = req->name;
+	static const struct {
+		const char *name;
+		int err;
+	} failing[] = {{"nodata", ENODATA}, {"again", EAGAIN}, {"broken", EIO}};
+	char name_buf[ASK_NAME_MAX];
+	const char *name = name_buf;
 
+	snprintf(name_buf, sizeof(name_buf), "%s", req->name);
+	if (name_buf[0] && name_buf[strlen(name_buf) - 1] == '.')
+		name_buf[strlen(name_buf) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(failing) / sizeof(*failing); i++)
+		if (strcmp(name, failing[i].name) == 0)
+			return failing[i].err;
 	if (strcmp(name, "alpha") == 0 || strcmp(name, "www.alpha") == 0) {
 		addr_parse("10.9.0.1", &rep->addr[rep->naddr++]);
 		name = "alpha";
@@ -242,6 +270,28 @@ static int do_name(const struct ask_request *req, struct ask_reply *rep)
 		return ENOENT;
 	}
 	snprintf(rep->name, sizeof(rep->name), "%s", name);
+	return 0;
+}
+
+/* The question comes back with the code that its first letter says, and "a" has an address. */
+static int do_dns(const struct ask_request *req, struct ask_reply *rep)
+{
+	static const uint8_t record[] = {0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 9, 0, 1};
+	static uint8_t answer[ASK_QUERY_MAX + sizeof(record)];
+	char letter = (char)req->query[13];
+
+	if (letter == 'z')
+		return EAGAIN; /* no server answers */
+	memcpy(answer, req->query, req->nquery);
+	answer[2] = 0x85;
+	answer[3] = letter == 'n' ? 3 : letter == 's' ? 2 : letter == 'r' ? 5 : 0;
+	rep->answer = answer;
+	rep->nanswer = req->nquery;
+	if (letter == 'a' || letter == 'w') {
+		answer[7] = 1;
+		memcpy(answer + req->nquery, record, sizeof(record));
+		rep->nanswer = (uint16_t)(req->nquery + sizeof(record));
+	}
 	return 0;
 }
 
@@ -289,6 +339,8 @@ static int answer(struct fixture *f, const struct ask_request *req, struct ask_r
 				1420);
 		}
 		return 0;
+	case ASK_DNS:
+		return do_dns(req, rep);
 	default: /* RUNTIME/dgram answers the others */
 		return EPROTO;
 	}

@@ -355,26 +355,6 @@ static void unconnected_sockets_fail_as_tcp(void **state)
 	close(fd);
 }
 
-static void datagrams_have_no_route(void **state)
-{
-	struct where w = at(GOOD, 53);
-	int fd = socket(AF_INET, SOCK_DGRAM, 0), other = socket(AF_INET, SOCK_DGRAM, 0);
-
-	(void)state;
-	assert_int_equal(bind_to(fd, OWN, 5353), 0);
-	assert_string_equal(name_of(fd, 0), "10.0.0.1 5353");
-	assert_int_equal(bind_to(other, OWN, 5353), EADDRINUSE);
-	assert_int_equal(dial(fd, GOOD, 53), ENETUNREACH);
-	assert_int_equal(sendto(fd, "x", 1, 0, (struct sockaddr *)&w.ss, w.len), -1);
-	assert_int_equal(errno, ENETUNREACH);
-	assert_int_equal(send(fd, "x", 1, 0), -1);
-	assert_int_equal(errno, EDESTADDRREQ);
-	assert_int_equal(listen(fd, 1), -1);
-	assert_int_equal(errno, EOPNOTSUPP);
-	close(fd);
-	close(other);
-}
-
 static void r9_syscall_passes_through_with_six_arguments(void **state)
 {
 	char in[] = "six", out[4] = {0};
@@ -451,7 +431,6 @@ int main(void)
 		cmocka_unit_test(r13_descriptors_do_not_come_over_a_tcp_socket),
 		cmocka_unit_test(the_error_queue_is_empty_and_truncation_discards),
 		cmocka_unit_test(unconnected_sockets_fail_as_tcp),
-		cmocka_unit_test(datagrams_have_no_route),
 		cmocka_unit_test(r9_syscall_passes_through_with_six_arguments),
 		cmocka_unit_test(kernel_services_work_on_the_socket),
 		cmocka_unit_test(files_and_pipes_are_left_alone),

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names and interfaces (R11): the whole contract of the lookup functions. */
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -7,6 +9,7 @@
 #include <pthread.h>
 #include <resolv.h>
 #include <sys/ioctl.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 
 #include "shimtest.h"
@@ -176,26 +179,166 @@ static void r11_hostent_and_its_r_forms(void **state)
 	assert_null(gethostent());
 }
 
-static void queries_end_without_a_packet(void **state)
+static void queries_go_to_the_portspaces_servers(void **state)
 {
+	static const unsigned char header[12] = {0x77, 0x66, 1};
 	struct __res_state rs = {0};
 	unsigned char answer[512];
-	uint64_t start = now_ms();
 
 	(void)state;
-	assert_int_equal(res_query("example.org", 1, 1, answer, sizeof(answer)), -1);
+	assert_int_equal(res_query("a.example", 1, 1, answer, sizeof(answer)), 12 + 15 + 16);
+	assert_int_equal(answer[7], 1);
+	assert_int_equal(res_query("a.example", 1, 1, answer, 20), 12 + 15 + 16);
+	assert_true(answer[2] & 2); /* cut, and told so */
+	assert_int_equal(res_query("none.example", 1, 1, answer, sizeof(answer)), -1);
 	assert_int_equal(h_errno, HOST_NOT_FOUND);
-	assert_int_equal(res_search("example.org", 1, 1, answer, sizeof(answer)), -1);
-	assert_int_equal(res_nquery(&rs, "example.org", 1, 1, answer, sizeof(answer)), -1);
-	assert_int_equal(rs.res_h_errno, HOST_NOT_FOUND);
-	assert_int_equal(res_send(answer, 12, answer, sizeof(answer)), -1);
-	assert_true(now_ms() - start < 500);
+	assert_int_equal(res_query("empty.example", 1, 1, answer, sizeof(answer)), -1);
+	assert_int_equal(h_errno, NO_DATA);
+	assert_int_equal(res_query("sick.example", 1, 1, answer, sizeof(answer)), -1);
+	assert_int_equal(h_errno, TRY_AGAIN);
+	assert_int_equal(res_query("refused.example", 1, 1, answer, sizeof(answer)), -1);
+	assert_int_equal(h_errno, NO_RECOVERY);
+	assert_int_equal(res_nquery(&rs, "zzz.example", 1, 1, answer, sizeof(answer)), -1);
+	assert_int_equal(rs.res_h_errno, TRY_AGAIN);
+	assert_int_equal(res_send(header, sizeof(header), answer, sizeof(answer)), 12);
+	assert_memory_equal(answer, header, 2);
+	assert_int_equal(res_send(header, 5, answer, sizeof(answer)), -1);
+	res_nclose(&rs);
+}
+
+static void searches_use_the_portspaces_domains(void **state)
+{
+	unsigned char answer[512];
+	char name[256];
+
+	(void)state;
+	assert_true(res_search("www", 1, 1, answer, sizeof(answer)) > 0);
+	assert_true(
+		dn_expand(answer, answer + sizeof(answer), answer + 12, name, sizeof(name)) > 0);
+	assert_string_equal(name, "www.corp.example");
+	assert_true(res_search("www.", 1, 1, answer, sizeof(answer)) > 0);
+	dn_expand(answer, answer + sizeof(answer), answer + 12, name, sizeof(name));
+	assert_string_equal(name, "www");
+	assert_int_equal(res_search("none.example", 1, 1, answer, sizeof(answer)), -1);
+	assert_int_equal(h_errno, HOST_NOT_FOUND);
+	assert_true(res_querydomain("www", "x.example", 1, 1, answer, sizeof(answer)) > 0);
+	dn_expand(answer, answer + sizeof(answer), answer + 12, name, sizeof(name));
+	assert_string_equal(name, "www.x.example");
+}
+
+static void a_resolver_state_shows_the_portspace(void **state)
+{
+	struct __res_state rs = {0};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) { /* a second time frees what the first one made */
+		assert_int_equal(res_ninit(&rs), 0);
+		assert_int_equal(rs.nscount, 2);
+		assert_int_equal(rs.nsaddr_list[0].sin_addr.s_addr, inet_addr("10.9.0.53"));
+		assert_int_equal(rs.nsaddr_list[0].sin_port, htons(53));
+		assert_non_null(rs._u._ext.nsaddrs[1]);
+		assert_int_equal(rs._u._ext.nsaddrs[1]->sin6_addr.s6_addr[15], 0x53);
+		assert_string_equal(rs.dnsrch[0], "corp.example");
+		assert_string_equal(rs.dnsrch[1], "lab.example");
+		assert_null(rs.dnsrch[2]);
+	}
+	res_nclose(&rs);
+	assert_int_equal(res_init(), 0);
+	assert_int_equal(_res.nscount, 2);
+}
+
+static void a_failure_says_what_it_was(void **state)
+{
+	(void)state;
+	assert_lookup("nodata", "80", AF_UNSPEC, 0, "-5");
+	assert_lookup("again", "80", AF_UNSPEC, 0, "-3");
+	assert_lookup("broken", "80", AF_UNSPEC, 0, "-4");
+	assert_null(gethostbyname("nodata"));
+	assert_int_equal(h_errno, NO_DATA);
+	assert_null(gethostbyname("again"));
+	assert_int_equal(h_errno, TRY_AGAIN);
+	assert_null(gethostbyname2("broken", AF_INET6));
+	assert_int_equal(h_errno, NO_RECOVERY);
+}
+
+/* What a file begins with, by each way to open it. */
+static void begins(const char *path, const char *text)
+{
+	char got[64];
+	FILE *f;
+	int fd[4] = {open(path, O_RDONLY), open64(path, O_RDONLY | O_CLOEXEC),
+		openat(AT_FDCWD, path, O_RDONLY), openat64(AT_FDCWD, path, O_RDONLY)};
+
+	for (int i = 0; i < 4; i++) {
+		ssize_t n = read(fd[i], got, sizeof(got));
+
+		assert_true(n >= (ssize_t)strlen(text));
+		assert_memory_equal(got, text, strlen(text));
+		close(fd[i]);
+	}
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(got, sizeof(got), f));
+	assert_memory_equal(got, text, strlen(text));
+	f = freopen(path, "r", f);
+	assert_non_null(f);
+	assert_non_null(fgets(got, sizeof(got), f));
+	assert_memory_equal(got, text, strlen(text));
+	fclose(f);
+}
+
+static void files_of_names_are_the_portspaces(void **state)
+{
+	char other[64] = "/tmp/shim-names-XXXXXX";
+	const char *volatile none = NULL;
+	int fd = mkstemp(other);
+
+	(void)state;
+	begins("/etc/resolv.conf", "nameserver 10.9.0.53\n");
+	begins("/run/systemd/resolve/resolv.conf", "nameserver 10.9.0.53\n");
+	begins("/etc/hosts", "10.9.0.1 alpha\n");
+	/* others are what they are, also with a mode */
+	assert_int_equal(write(fd, "mine", 4), 4);
+	close(fd);
+	begins(other, "mine");
+	unlink(other);
+	fd = open(other, O_WRONLY | O_CREAT | O_EXCL, 0640);
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(other);
+	assert_int_equal(open("/etc/resolv.conf", O_RDONLY | O_DIRECTORY), -1);
+	assert_int_equal(errno, ENOTDIR);
+	assert_int_equal(open(none, O_RDONLY), -1);
+	assert_int_equal(errno, EFAULT);
+}
+
+static void resolvers_of_the_host_are_not_there(void **state)
+{
+	static const char *const paths[] = {"/run/nscd/socket", "/var/run/nscd/socket",
+		"/run/systemd/resolve/io.systemd.Resolve", "/run/avahi-daemon/socket"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+		struct sockaddr_un sun = {.sun_family = AF_UNIX};
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		strcpy(sun.sun_path, paths[i]);
+		assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), -1);
+		assert_int_equal(errno, ENOENT);
+		assert_int_equal(connect(fd, (struct sockaddr *)&sun,
+					 (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+						     strlen(paths[i]))),
+			-1);
+		assert_int_equal(errno, ENOENT);
+		close(fd);
+	}
 }
 
 static void asynchronous_lookup_tells_when_done(void **state)
 {
 	struct gaicb good = {.ar_name = "alpha", .ar_service = "80"}, bad = {.ar_name = "nosuch"};
 	struct gaicb *list[] = {&good, NULL, &bad};
+	const struct gaicb *waited[] = {&bad};
 	struct sigevent sev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
 	struct timespec limit = {5, 0};
 	siginfo_t info;
@@ -209,12 +352,16 @@ static void asynchronous_lookup_tells_when_done(void **state)
 	freeaddrinfo(good.ar_result);
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	sev.sigev_value.sival_int = 42;
 	assert_int_equal(getaddrinfo_a(GAI_NOWAIT, list, 3, &sev), 0);
+	for (int r = 0; r == 0;) /* until there is none left to wait for */
+		r = gai_suspend(waited, 1, &limit);
 	assert_int_equal(sigtimedwait(&set, &info, &limit), SIGRTMIN);
 	assert_int_equal(info.si_value.sival_int, 42);
 	assert_int_equal(gai_error(&good), 0);
+	assert_int_equal(gai_cancel(&good), EAI_ALLDONE);
+	assert_int_equal(gai_suspend(waited, 1, NULL), EAI_ALLDONE);
 	freeaddrinfo(good.ar_result);
 }
 
@@ -347,7 +494,12 @@ int main(void)
 		cmocka_unit_test(r11_mapped_and_passive),
 		cmocka_unit_test(r11_getnameinfo),
 		cmocka_unit_test(r11_hostent_and_its_r_forms),
-		cmocka_unit_test(queries_end_without_a_packet),
+		cmocka_unit_test(queries_go_to_the_portspaces_servers),
+		cmocka_unit_test(searches_use_the_portspaces_domains),
+		cmocka_unit_test(a_resolver_state_shows_the_portspace),
+		cmocka_unit_test(a_failure_says_what_it_was),
+		cmocka_unit_test(files_of_names_are_the_portspaces),
+		cmocka_unit_test(resolvers_of_the_host_are_not_there),
 		cmocka_unit_test(asynchronous_lookup_tells_when_done),
 		cmocka_unit_test(r11_lookups_are_thread_safe),
 		cmocka_unit_test(the_host_is_called_as_the_portspace_says),

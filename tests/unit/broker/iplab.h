@@ -64,6 +64,7 @@ struct lab_node {
 	bool ping_pong;	 /* answers every delivery of UDP, also its own */
 	bool no_address; /* ops.address denies */
 	bool trusting;	 /* any source by any link */
+	bool forgetful;	 /* knows of no packet that errors are about */
 	struct lab_delivery log[LAB_LOG];
 	unsigned nlog;
 	struct lab_error errors[LAB_LOG];
@@ -291,7 +292,7 @@ static inline void lab_deliver(void *arg, const struct ipstack_delivery *d)
 		lab_answer(node, d);
 }
 
-static inline void lab_on_error(void *arg, const struct ipstack_error *e)
+static inline bool lab_on_error(void *arg, const struct ipstack_error *e)
 {
 	struct lab_node *node = arg;
 
@@ -299,6 +300,7 @@ static inline void lab_on_error(void *arg, const struct ipstack_error *e)
 	assert_true(node->nerrors < LAB_LOG);
 	memcpy(node->errors[node->nerrors].payload, e->payload, 8);
 	node->errors[node->nerrors++].e = *e;
+	return !node->forgetful;
 }
 
 /* Identifications and hash keys that are the same in every run, so that a failure comes again. */

@@ -147,6 +147,46 @@ static void agrees_with_libsodium_for_all_sizes(void **state)
 	free(theirs);
 }
 
+/* Messages that may arrive in any order name their counter. */
+static void counters_of_the_caller_in_any_order(void **state)
+{
+	enum { N = 20, LEN = 50 };
+	uint8_t sealed[N][LEN + AEAD_TAG];
+
+	for (size_t c = 0; c < 2; c++) {
+		struct aead_key key = counting_key(ciphers[c], 5), in_order = key;
+
+		for (size_t i = 0; i < N; i++) {
+			uint8_t same[LEN + AEAD_TAG];
+
+			memset(sealed[i], (int)i, LEN);
+			memset(same, (int)i, LEN);
+			assert_int_equal(aead_seal_at(*state, &key, i, NULL, 0, sealed[i], LEN), 0);
+			assert_int_equal(aead_seal(*state, &in_order, NULL, 0, same, LEN), 0);
+			assert_memory_equal(sealed[i], same, sizeof(same));
+		}
+		for (size_t i = 0; i < N; i++) {
+			size_t at = i * 7 % N;
+
+			if (i % 3 == 0) {
+				uint8_t copy[LEN + AEAD_TAG], zero[LEN] = {0};
+
+				memcpy(copy, sealed[at], sizeof(copy));
+				assert_int_equal(aead_open_at(*state, &key, at + 1, NULL, 0, copy,
+							 sizeof(copy)),
+					-EBADMSG);
+				assert_memory_equal(copy, zero, LEN);
+			}
+			assert_int_equal(aead_open_at(*state, &key, at, NULL, 0, sealed[at],
+						 sizeof(sealed[at])),
+				LEN);
+			assert_int_equal(sealed[at][LEN - 1], at);
+		}
+		assert_int_equal(key.counter, 0);
+		assert_int_equal(aead_open_at(*state, &key, 0, NULL, 0, sealed[0], 15), -EBADMSG);
+	}
+}
+
 static void many_keys_share_one_scratch(void **state)
 {
 	struct aead_key tx[8], rx[8];
@@ -306,6 +346,7 @@ int main(void)
 		cmocka_unit_test(aes256gcm_published_vector_empty),
 		cmocka_unit_test(chacha20poly1305_published_vector),
 		cmocka_unit_test(agrees_with_libsodium_for_all_sizes),
+		cmocka_unit_test(counters_of_the_caller_in_any_order),
 		cmocka_unit_test(many_keys_share_one_scratch),
 		cmocka_unit_test(refuses_every_flipped_bit),
 		cmocka_unit_test(refuses_what_is_shorter_than_a_tag),

@@ -168,7 +168,7 @@ static void test_lease_gives_blocks(void **state)
 
 static struct ask_reply ask_name(struct bench *b, const char *name)
 {
-	struct ask_request req = {.op = ASK_NAME};
+	struct ask_request req = {.op = ASK_NAME, .flags = ASK_NAME_V4 | ASK_NAME_V6};
 
 	snprintf(req.name, sizeof(req.name), "%s", name);
 	return answer(b, &req);
@@ -321,7 +321,7 @@ static ssize_t exchange(struct bench *b, const void *req, size_t len, void *rep,
 static void test_member_gets_an_answer(void **state)
 {
 	struct bench *b = *state;
-	struct ask_request req = {.op = ASK_NAME, .name = "srv"};
+	struct ask_request req = {.op = ASK_NAME, .flags = ASK_NAME_V4, .name = "srv"};
 	uint8_t in[ASK_REPLY_MAX], out[ASK_MAX];
 	struct ask_reply rep;
 	int n = ask_encode_request(&req, out, sizeof(out));

@@ -274,13 +274,12 @@ static void test_open_behind_what_a_slow_server_does_not_take(void **state)
 	peer_close(&p);
 }
 
-/* Whatever ends a connect ends it with an errno at the client. */
-static void test_fin_instead_of_an_answer_fails_the_connect(void **state)
+/* A client of host 1 whose OPEN the peer has got, in the place of host 0. */
+static struct peer peer_opened(int *clientp)
 {
 	struct peer p;
 	int c;
 
-	(void)state;
 	workers_stop(hosts[0].workers);
 	hosts[0].workers = NULL;
 	for (;;) {
@@ -296,6 +295,104 @@ static void test_fin_instead_of_an_answer_fails_the_connect(void **state)
 		close(c);
 	}
 	assert_int_equal(peer_recv(&p, NULL), RECORD_OPEN);
+	*clientp = c;
+	return p;
+}
+
+/* The peer accepts the stream and ends its own direction. */
+static void peer_serve_end(struct peer *p, int c)
+{
+	static const uint8_t ok;
+
+	peer_send(p, RECORD_OPENED, &ok, 1);
+	assert_int_equal(outcome(c), 0);
+	peer_send(p, RECORD_FIN, NULL, 0);
+	expect_eof(c, false);
+}
+
+static void test_last_fin_comes_without_a_next_stream(void **state)
+{
+	struct peer p;
+	int c;
+
+	(void)state;
+	p = peer_opened(&c);
+	peer_serve_end(&p, c);
+	close(c);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_FIN);
+	peer_close(&p);
+}
+
+static uint32_t segments_in(int fd)
+{
+	/* tcpi_data_segs_in in linux/tcp.h, which cannot be had beside netinet/tcp.h */
+	enum { OFFSET = 152 };
+	uint8_t info[256];
+	socklen_t len = sizeof(info);
+	uint32_t n;
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len), 0);
+	assert_true(len >= OFFSET + sizeof(n));
+	memcpy(&n, info + OFFSET, sizeof(n));
+	return n;
+}
+
+static void test_last_fin_goes_with_the_next_open(void **state)
+{
+	bool together = false;
+	struct peer p;
+	int c;
+
+	(void)state;
+	p = peer_opened(&c);
+	/* Whoever is held up for longer than the FIN is sees two segments. */
+	for (int i = 0; i < 100 && !together; i++) {
+		uint32_t before;
+
+		peer_serve_end(&p, c);
+		before = segments_in(p.fd);
+		close(c);
+		close(client(1, NOWHERE, PORT)); /* clients take turns at two workers */
+		c = client(1, 0, PORT);
+		assert_int_equal(peer_recv(&p, NULL), RECORD_FIN);
+		assert_int_equal(peer_recv(&p, NULL), RECORD_OPEN);
+		together = segments_in(p.fd) == before + 1;
+	}
+	assert_true(together);
+	close(c);
+	peer_close(&p);
+}
+
+static void test_last_fin_comes_before_the_carrier_is_closed(void **state)
+{
+	struct link *link = hosts[1].core.links[0];
+	struct timespec pause = {.tv_nsec = 100000};
+	struct peer p;
+	uint8_t byte;
+	int c;
+
+	(void)state;
+	p = peer_opened(&c);
+	peer_serve_end(&p, c);
+	close(c);
+	while (atomic_load(&hosts[1].core.ps.streams) > 0)
+		nanosleep(&pause, NULL);
+	atomic_store(&link->removed, true);
+	workers_link_changed(hosts[1].workers, link);
+	assert_int_equal(peer_recv(&p, NULL), RECORD_FIN);
+	wait_for(p.fd, POLLIN);
+	assert_int_equal(recv(p.fd, &byte, 1, 0), 0);
+	peer_close(&p);
+}
+
+/* Whatever ends a connect ends it with an errno at the client. */
+static void test_fin_instead_of_an_answer_fails_the_connect(void **state)
+{
+	struct peer p;
+	int c;
+
+	(void)state;
+	p = peer_opened(&c);
 	peer_send(&p, RECORD_FIN, NULL, 0);
 	assert_int_equal(outcome(c), ECONNRESET);
 	close(c);
@@ -456,6 +553,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		T(test_stream_on_a_carrier_with_waiting_answers),
 		T(test_open_behind_what_a_slow_server_does_not_take),
+		T(test_last_fin_comes_without_a_next_stream),
+		T(test_last_fin_goes_with_the_next_open),
+		T(test_last_fin_comes_before_the_carrier_is_closed),
 		T(test_fin_instead_of_an_answer_fails_the_connect),
 		T(test_flood_of_wants_is_bounded),
 		T(test_no_descriptors_left),

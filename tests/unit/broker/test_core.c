@@ -293,8 +293,16 @@ static void test_member_is_told_by_the_socket(void **state)
 	assert_int_equal(pid, child);
 	portspace_unref(found);
 	peer_close(&peer);
+	for (int i = 0; i < 2; i++) {
+		pid = 0;
+		found = core_member_since(f->core, fd, i ? UINT64_MAX : 1, &pid);
+		assert_ptr_equal(found, ps);
+		assert_int_equal(pid, child);
+		portspace_unref(found);
+	}
 	portspace_remove(f->core, ps);
 	assert_null(core_member(f->core, fd, &pid));
+	assert_null(core_member_since(f->core, fd, UINT64_MAX, &pid));
 	close(fd);
 	fd = accept(listener, NULL, NULL);
 	close(fd);

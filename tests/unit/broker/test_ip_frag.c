@@ -211,6 +211,24 @@ static void cut_of_a_fragment_keeps_its_place(void **state)
 	ip_reass_free(r);
 }
 
+/* Behind the end of what an offset can say the pieces would begin anew at 0. */
+static void cut_of_a_fragment_beyond_the_end_is_refused(void **state)
+{
+	struct pieces pieces = {.n = 0};
+	uint8_t buf[IP_FRAG_HEADROOM + 1500 + IP_FRAG_TAILROOM] = {0};
+	uint8_t *p = buf + IP_FRAG_HEADROOM;
+
+	(void)state;
+	p[0] = 0x45;
+	ip_put16(p + 2, 1420);
+	ip_put16(p + 6, 0x1fff);
+	assert_int_equal(ip_fragment(p, 1420, 576, 0, keep, &pieces), -EPROTO);
+	assert_int_equal(pieces.n, 0);
+	ip_put16(p + 6, (65535 - 1400) / 8);
+	assert_int_equal(ip_fragment(p, 1420, 576, 0, keep, &pieces), 3);
+	forget(&pieces);
+}
+
 /* RFC 791: security (130) is copied, record route (7) is not. */
 static void cut_copies_the_options_that_want_it(void **state)
 {
@@ -516,6 +534,49 @@ static void the_whole_has_a_bound_and_the_oldest_gives_way(void **state)
 	ip_reass_free(r);
 }
 
+/* A source whose first 64 bits are zero is one source of its link, not the link itself. */
+static void sources_of_the_zero_prefix_are_sources(void **state)
+{
+	static const struct flow flow = {"::2", "fd00::2", 77, IP_PROTO_UDP};
+	struct ip_reass *r = make(0, 0, 0);
+	struct pieces pieces = {.n = 0};
+	struct ip_whole w;
+	int link;
+
+	(void)state;
+	assert_int_equal(cut(&flow, 3000, 1400, &pieces), 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(
+			add_from(r, &link, 0, pieces.p[i], pieces.len[i], &w), i == 2);
+	check_whole(&flow, 3000, &w);
+	assert_int_equal(ip_reass_memory(r), 0);
+	forget(&pieces);
+	ip_reass_free(r);
+}
+
+/* What waits on a link that goes away goes with it, and nothing else. */
+static void a_link_that_is_gone_takes_its_fragments_along(void **state)
+{
+	struct ip_reass *r = make(0, 0, 0);
+	struct pieces pieces = {.n = 0};
+	struct ip_whole w;
+	int old, other;
+
+	(void)state;
+	assert_int_equal(cut(&flow6, 2000, 1400, &pieces), 2);
+	assert_int_equal(add_from(r, &old, 0, pieces.p[0], pieces.len[0], &w), 0);
+	assert_int_equal(add_from(r, &other, 0, pieces.p[0], pieces.len[0], &w), 0);
+	ip_reass_drop_link(r, &old);
+	ip_reass_drop_link(r, &old); /* has none any more */
+	assert_int_equal(ip_reass_count(r), 1);
+	assert_int_equal(ip_reass_lost(r), 1);
+	assert_int_equal(add_from(r, &old, 0, pieces.p[1], pieces.len[1], &w), 0);
+	assert_int_equal(add_from(r, &other, 0, pieces.p[1], pieces.len[1], &w), 1);
+	check_whole(&flow6, 2000, &w);
+	forget(&pieces);
+	ip_reass_free(r);
+}
+
 static void congestion_marks_are_joined(void **state)
 {
 	struct ip_whole w;
@@ -579,6 +640,7 @@ int main(void)
 		cmocka_unit_test(cut_obeys_the_mtu),
 		cmocka_unit_test(cut_refuses_a_hopeless_mtu),
 		cmocka_unit_test(cut_of_a_fragment_keeps_its_place),
+		cmocka_unit_test(cut_of_a_fragment_beyond_the_end_is_refused),
 		cmocka_unit_test(cut_copies_the_options_that_want_it),
 		cmocka_unit_test(reassembles_in_any_order),
 		cmocka_unit_test(repeated_fragments_are_ignored),
@@ -588,6 +650,8 @@ int main(void)
 		cmocka_unit_test(old_datagrams_are_given_up),
 		cmocka_unit_test(a_source_and_a_link_use_their_share_only),
 		cmocka_unit_test(the_whole_has_a_bound_and_the_oldest_gives_way),
+		cmocka_unit_test(sources_of_the_zero_prefix_are_sources),
+		cmocka_unit_test(a_link_that_is_gone_takes_its_fragments_along),
 		cmocka_unit_test(congestion_marks_are_joined),
 		cmocka_unit_test(unfragmentable_part_is_kept),
 	};

@@ -222,6 +222,37 @@ static void reassembly_timeout_is_told(void **state)
 	}
 }
 
+/* A first fragment from the peer's link-local address is answered by its own link. */
+static void link_that_is_gone_is_told_nothing(void **state)
+{
+	struct lab_line l = lab_line(1420, 1420);
+	struct ipstack_out out = lab_out("fe80::b");
+	uint8_t data[2000] = {0};
+	unsigned sent;
+
+	(void)state;
+	for (unsigned gone = 0; gone < 2; gone++) {
+		out.link = l.ab;
+		out.src = l.ab->local;
+		out.dst = l.ba->local;
+		assert_int_equal(lab_udp(l.a, &out, 1, LAB_PORT, data, 2000, NULL), 0);
+		l.lab->queue->next->len = 0; /* the second fragment is lost */
+		lab_run(l.lab);
+		assert_true(ipstack_busy(l.b->st));
+		if (gone)
+			ipstack_link_gone(l.b->st, l.ba);
+		assert_int_equal(ipstack_busy(l.b->st), !gone);
+		sent = l.lab->sent;
+		l.lab->now_ns += 61 * UINT64_C(1000000000);
+		ipstack_tick(l.b->st, l.lab->now_ns);
+		assert_int_equal(l.lab->sent, sent + !gone);
+		lab_run(l.lab);
+	}
+	assert_int_equal(l.a->nerrors, 1);
+	assert_int_equal(ipstack_stats(l.b->st)->reassembly_failed, 2);
+	lab_free(l.lab);
+}
+
 static void overlapping_fragments_deliver_nothing(void **state)
 {
 	struct lab_line l = lab_line(1420, 1420);
@@ -380,6 +411,23 @@ static void forged_too_big_has_bounds(void **state)
 	lab_free(l.lab);
 }
 
+/* Who knows no more than addresses changes nothing for those who do send there. */
+static void too_big_about_what_nobody_sent_teaches_nothing(void **state)
+{
+	struct lab_line l = lab_line(1420, 1420);
+
+	(void)state;
+	l.a->forgetful = true;
+	forge_too_big(&l, "10.0.0.1", "10.0.0.3", 1000, 1400);
+	assert_int_equal(l.a->nerrors, 1);
+	assert_int_equal(l.a->errors[0].e.info, 1000);
+	assert_int_equal(path_mtu(&l, "10.0.0.3"), 1420);
+	l.a->forgetful = false;
+	forge_too_big(&l, "10.0.0.1", "10.0.0.3", 1000, 1400);
+	assert_int_equal(path_mtu(&l, "10.0.0.3"), 1000);
+	lab_free(l.lab);
+}
+
 static void path_mtus_are_a_bounded_table(void **state)
 {
 	struct lab_line l = lab_line(1420, 1420);
@@ -490,11 +538,13 @@ int main(void)
 		cmocka_unit_test(unknown_protocols_are_refused),
 		cmocka_unit_test(bad_extension_headers_are_told),
 		cmocka_unit_test(reassembly_timeout_is_told),
+		cmocka_unit_test(link_that_is_gone_is_told_nothing),
 		cmocka_unit_test(overlapping_fragments_deliver_nothing),
 		cmocka_unit_test(atomic_fragments_need_no_partners),
 		cmocka_unit_test(no_errors_about_errors_and_multicast),
 		cmocka_unit_test(errors_are_limited_for_each_source),
 		cmocka_unit_test(forged_too_big_has_bounds),
+		cmocka_unit_test(too_big_about_what_nobody_sent_teaches_nothing),
 		cmocka_unit_test(path_mtus_are_a_bounded_table),
 		cmocka_unit_test(tcp_is_refused_by_reset),
 		cmocka_unit_test(damaged_tcp_gets_no_reset),

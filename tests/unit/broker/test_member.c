@@ -163,6 +163,41 @@ static void test_init_and_descendants_are_members(void **state)
 	forget(&grandchild);
 }
 
+static void assert_known(struct bench *b, pid_t pid, uint64_t since_ms, struct portspace *expected)
+{
+	struct portspace *ps = members_of_pid(b->m, pid, since_ms);
+
+	assert_ptr_equal(ps, expected);
+	portspace_unref(ps);
+}
+
+static void test_pid_is_enough_for_who_was_known_before(void **state)
+{
+	struct bench *b = *state;
+	struct timespec ts;
+	uint64_t before_ms;
+	struct visitor init;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		meeting_visit(&b->sun, b->len);
+		_exit(0);
+	}
+	init = receive(b);
+	assert_known(b, pid, UINT64_MAX, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	before_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	assert_int_equal(members_add_init(b->m, &init.peer, b->ps), 0);
+	assert_known(b, pid, before_ms, NULL); /* another process may have had the pid then */
+	assert_known(b, pid, before_ms + 600000, b->ps);
+	members_remove_init(b->m, pid);
+	assert_known(b, pid, UINT64_MAX, NULL); /* it must prove itself again */
+	release(&init);
+	reap(pid);
+	assert_known(b, pid, UINT64_MAX, NULL);
+	forget(&init);
+}
+
 /* Forks twice and lets the middle one end; the orphan asks. */
 static void init_with_orphan(struct bench *b, bool subreaper)
 {
@@ -467,6 +502,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_outsider_is_no_member),
 		T(test_init_and_descendants_are_members),
+		T(test_pid_is_enough_for_who_was_known_before),
 		T(test_orphan_of_a_subreaper_stays_member),
 		T(test_orphan_that_left_the_family_is_no_member),
 		T(test_member_cannot_become_init),

@@ -299,6 +299,27 @@ static void test_dump_of_many(void **state)
 	}
 }
 
+static void test_peer(void **state)
+{
+	uint64_t peer;
+	int pair[2], lone;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(probe_peer_inode(inode_of(pair[0]), &peer), 0);
+	assert_true(peer == inode_of(pair[1]));
+	assert_int_equal(probe_peer_inode(inode_of(pair[1]), &peer), 0);
+	assert_true(peer == inode_of(pair[0]));
+	close(pair[1]);
+	assert_int_equal(probe_peer_inode(inode_of(pair[0]), &peer), -ENOENT);
+	lone = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_int_equal(probe_peer_inode(inode_of(lone), &peer), -ENOENT);
+	assert_int_equal(probe_peer_inode(0, &peer), -ENOENT);
+	assert_int_equal(probe_peer_inode(UINT64_C(1) << 32, &peer), -ENOENT);
+	close(pair[0]);
+	close(lone);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -328,6 +349,7 @@ int main(void)
 		in_dir(test_listeners_by_proc),
 		in_dir(test_longest_path),
 		in_dir(test_dump_of_many),
+		cmocka_unit_test(test_peer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

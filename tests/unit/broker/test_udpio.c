@@ -505,7 +505,7 @@ static void full_kernel_keeps_the_queue_and_then_loses_the_newest(void **state)
 	assert_false(udpio_flush(a.io));
 	assert_int_equal(lost(&a), 0);
 	while (lost(&a) == 0)
-		send_one(&a, &b.at, sent++, 100 + sent % 2);
+		send_one(&a, &b.at, sent, 100 + sent % 2), sent++;
 	assert_true(sent > 11);
 	assert_false(udpio_flush(a.io));
 	fail_calls = 0;

@@ -324,6 +324,62 @@ static void flood_over_many_identities_is_bounded(void **state)
 	world_free(w);
 }
 
+/* Who has had a handshake from where it is costs one hash, so it does not depend on that limit. */
+static void peer_rekeys_while_strangers_use_up_the_budget(void **state)
+{
+	struct world *w = world_new(30, NULL);
+	uint8_t msg[WG_INITIATION_LEN];
+	struct endpoint from = w->side[0].at;
+	unsigned limited = 0;
+
+	(void)state;
+	world_output(w, 0, 1);
+	world_run(w, WG_S);
+	assert_int_equal(w->side[1].ngot, 1);
+	w->side[1].wg->nlocals = 100000; /* as if they were there */
+	from.addr.b[12] = 198;
+	for (unsigned i = 0; i < 200 * 20; i++) {
+		w->side[2].world = w;
+		stranger(w, msg, false);
+		world_fill_random(&w->side[2], from.addr.b + 13, 3);
+		limited += world_inject(w, 1, &from, msg, sizeof(msg)) == -EAGAIN;
+		world_run(w, 50 * WG_MS);
+		if (i % 20 == 0)
+			assert_int_equal(world_output(w, 0, 2 + i / 20), 0);
+	}
+	assert_true(limited > 3000);
+	assert_int_equal(w->side[1].ngot, 1 + 200);
+	assert_true(w->side[1].received[WG_INITIATION] >= 2);
+	assert_true(w->side[1].sent[WG_RESPONSE] == w->side[1].received[WG_INITIATION]);
+	w->side[1].wg->nlocals = 1;
+	world_free(w);
+}
+
+/* A cookie costs its owner nothing; it must not buy him hashes without end. */
+static void a_cookie_buys_no_unlimited_search(void **state)
+{
+	struct world *w = with_stranger(31);
+	uint8_t msg[WG_INITIATION_LEN], cookie[WG_COOKIE_LEN];
+	struct wg_stats stats;
+
+	(void)state;
+	w->side[1].wg->loaded_until_ns = UINT64_MAX;
+	for (unsigned i = 0; i < 1000; i++) {
+		stranger(w, msg, false);
+		w->side[1].wg->now_ns = w->now_ns;
+		wg_load_cookie(w->side[1].wg, &w->side[0].at, cookie);
+		wg_mac(cookie, sizeof(cookie), msg, sizeof(msg) - WG_MAC_LEN,
+			msg + sizeof(msg) - WG_MAC_LEN);
+		assert_true(world_inject(w, 1, &w->side[0].at, msg, sizeof(msg)) < 0);
+		world_set_time(w, w->now_ns + WG_MS);
+	}
+	wg_stats(w->side[1].wg, &stats);
+	/* The burst, and a second's rate. */
+	assert_true(stats.scans >= WG_SOURCE_RATE && stats.scans <= WG_SOURCE_RATE + 6);
+	assert_int_equal(stats.scans + stats.limited, 1000);
+	world_free(w);
+}
+
 static void flood(struct world *w, unsigned n, uint64_t ns)
 {
 	uint8_t msg[WG_INITIATION_LEN];
@@ -521,6 +577,8 @@ int main(void)
 		cmocka_unit_test(random_bytes_do_no_harm),
 		cmocka_unit_test(flood_without_mac1_costs_no_diffie_hellman),
 		cmocka_unit_test(flood_over_many_identities_is_bounded),
+		cmocka_unit_test(peer_rekeys_while_strangers_use_up_the_budget),
+		cmocka_unit_test(a_cookie_buys_no_unlimited_search),
 		cmocka_unit_test(flood_with_mac1_is_answered_with_cookies),
 		cmocka_unit_test(peer_gets_through_a_flood_by_its_cookie),
 		cmocka_unit_test(response_under_load_needs_a_cookie_too),

@@ -410,6 +410,73 @@ static void tick_is_idle_between_deadlines(void **state)
 	world_free(w);
 }
 
+static void expect_heap(const struct wg *wg)
+{
+	for (size_t i = 0; i < wg->nheap; i++) {
+		const struct wg_peer *peer = wg->heap[i];
+
+		assert_int_equal(peer->heap_at, i);
+		assert_true(i == 0 || wg->heap[(i - 1) / 2]->due_ns <= peer->due_ns);
+		for (int t = 0; t < WG_TIMERS; t++)
+			assert_true(peer->timer[t] >= peer->due_ns);
+	}
+}
+
+static unsigned fired[200];
+static uint64_t fired_at[200];
+
+static bool count_peer(struct world *world, struct world_side *from, uint8_t *msg, size_t len)
+{
+	const struct wg_index *index =
+		wg_index_find(from->wg, wg_get32(msg + WG_INITIATION_SENDER));
+
+	(void)len;
+	assert_int_equal(msg[0], WG_INITIATION);
+	fired[index->peer->keepalive_s - 1]++;
+	fired_at[index->peer->keepalive_s - 1] = world->now_ns;
+	return true;
+}
+
+/* Many peers, each with its own interval, none reachable: each initiates in time. */
+static void many_peers_keep_their_own_time(void **state)
+{
+	struct world *w = world_new_sides(1, 18);
+	struct world_side *a = &w->side[0];
+	struct wg_peer *peers[200];
+	uint64_t start = w->now_ns;
+
+	(void)state;
+	memset(fired, 0, sizeof(fired));
+	w->filter = count_peer;
+	for (unsigned i = 0; i < 200; i++) {
+		struct wg_peer_config config = {.has_endpoint = true,
+			.endpoint = a->at,
+			.keepalive_s = (uint16_t)(1 + i * 77 % 200),
+			.user = a};
+
+		world_fill_random(a, config.public_key.b, KEY_LEN);
+		assert_int_equal(wg_peer_add(a->local, &config, w->now_ns, &peers[i]), 0);
+		expect_heap(a->wg);
+	}
+	for (unsigned i = 0; i < 600; i++) {
+		world_run(w, 500 * WG_MS);
+		expect_heap(a->wg);
+		assert_true(wg_deadline(a->wg) > w->now_ns);
+	}
+	for (unsigned i = 0; i < 200; i++) {
+		/* Every 5 s, for 300 s with a short interval, else until it gives up. */
+		assert_true(fired[i] >= 19 && fired[i] <= 61);
+		assert_true(fired_at[i] > start + 90 * WG_S);
+	}
+	for (unsigned i = 0; i < 200; i += 2) {
+		wg_peer_free(peers[i * 7 % 200]);
+		expect_heap(a->wg);
+	}
+	world_run(w, 100 * WG_S);
+	expect_heap(a->wg);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +497,7 @@ int main(void)
 		cmocka_unit_test(lone_packet_survives_a_lost_answer),
 		cmocka_unit_test(responder_with_a_lone_packet_begins_itself),
 		cmocka_unit_test(tick_is_idle_between_deadlines),
+		cmocka_unit_test(many_peers_keep_their_own_time),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -78,11 +78,12 @@ void link_unref(struct link *link)
 		atomic_fetch_sub(&link->refs, 1);
 }
 
-struct portspace *core_member(struct core *core, int sock, pid_t *pidp)
+struct portspace *core_member_since(struct core *core, int sock, uint64_t since_ms, pid_t *pidp)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
+	(void)since_ms;
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return NULL;
 	*pidp = cred.pid;

@@ -34,8 +34,15 @@ static struct ask_request request(enum ask_op op)
 	}
 	if (op == ASK_BIND || op == ASK_LISTEN || op == ASK_LOCAL || op == ASK_ADDR)
 		req.local = endpoint("[2001:db8::1]:8080");
-	if (op == ASK_NAME)
+	if (op == ASK_NAME) {
+		req.flags = ASK_NAME_V6;
 		strcpy(req.name, "www.example.org");
+	}
+	if (op == ASK_DNS) {
+		req.nquery = 17;
+		memset(req.query, 0xd5, req.nquery);
+		return req;
+	}
 	if (op == ASK_IFS)
 		req.first = 300;
 	if (op >= ASK_DGRAM_BIND) {
@@ -76,7 +83,11 @@ static struct ask_reply reply(enum ask_op op)
 		rep.ifs[0] = (struct ask_if){.name = "lo", .index = 1, .flags = 0x49, .mtu = 65536};
 		rep.ifs[1] = (struct ask_if){.name = "fifteencharname", .index = 2, .mtu = 1420};
 	}
-	if (op >= ASK_DGRAM_BIND && op != ASK_DGRAM_OPTION)
+	if (op == ASK_DNS) {
+		rep.answer = (const uint8_t *)"an answer";
+		rep.nanswer = 9;
+	}
+	if (op >= ASK_DGRAM_BIND && op < ASK_DGRAM_OPTION)
 		rep.local = endpoint("10.77.0.1:40000");
 	if (op == ASK_DGRAM_NAME)
 		rep.peer = endpoint("[2001:db8::1]:53");
@@ -94,6 +105,9 @@ static void assert_same_reply(const struct ask_reply *a, const struct ask_reply 
 	assert_true(endpoint_equal(&a->local, &b->local) && endpoint_equal(&a->peer, &b->peer));
 	assert_int_equal(a->naddr, b->naddr);
 	assert_memory_equal(a->addr, b->addr, sizeof(a->addr));
+	assert_int_equal(a->nanswer, b->nanswer);
+	if (a->nanswer)
+		assert_memory_equal(a->answer, b->answer, a->nanswer);
 	assert_int_equal(a->nif, b->nif);
 	for (size_t i = 0; i < a->nif; i++) {
 		assert_string_equal(a->ifs[i].name, b->ifs[i].name);
@@ -106,7 +120,7 @@ static void assert_same_reply(const struct ask_reply *a, const struct ask_reply 
 static void requests_round_trip(void **state)
 {
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
+	for (int op = ASK_BIND; op <= ASK_DNS; op++) {
 		struct ask_request req = request(op), got;
 		uint8_t buf[ASK_MAX];
 		int len = ask_encode_request(&req, buf, sizeof(buf));
@@ -122,6 +136,8 @@ static void requests_round_trip(void **state)
 		assert_int_equal(got.option, req.option);
 		assert_int_equal(got.value, req.value);
 		assert_string_equal(got.name, req.name);
+		assert_int_equal(got.nquery, req.nquery);
+		assert_memory_equal(got.query, req.query, sizeof(got.query));
 	}
 }
 
@@ -137,13 +153,20 @@ static int decode_request(const uint8_t *buf, size_t len, struct ask_request *re
 	return r;
 }
 
+/* What an answer points to stays until the next call. */
 static int decode_reply(const uint8_t *buf, size_t len, struct ask_reply *repp)
 {
+	static uint8_t kept[ASK_DNS_MAX];
 	uint8_t *copy = malloc(len ? len : 1);
 	int r;
 
 	memcpy(copy, buf, len);
 	r = ask_decode_reply(copy, len, repp);
+	if (r == 0 && repp->answer) {
+		assert_true(repp->answer + repp->nanswer == copy + len);
+		memcpy(kept, repp->answer, repp->nanswer);
+		repp->answer = kept;
+	}
 	free(copy);
 	return r;
 }
@@ -151,7 +174,7 @@ static int decode_reply(const uint8_t *buf, size_t len, struct ask_reply *repp)
 static void cut_and_long_requests_are_refused(void **state)
 {
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
+	for (int op = ASK_BIND; op <= ASK_DNS; op++) {
 		struct ask_request req = request(op), got = {.first = 77};
 		uint8_t buf[ASK_MAX + 1] = {0};
 		int len = ask_encode_request(&req, buf, ASK_MAX);
@@ -229,7 +252,7 @@ static void datagram_requests_with_bad_values_are_refused(void **state)
 static void names_are_bounded(void **state)
 {
 	struct ask_request req = request(ASK_NAME), got;
-	uint8_t buf[ASK_MAX] = {ASK_VERSION, ASK_NAME};
+	uint8_t buf[ASK_MAX] = {ASK_VERSION, ASK_NAME, ASK_NAME_V4};
 	int len;
 
 	(void)state;
@@ -238,15 +261,48 @@ static void names_are_bounded(void **state)
 	assert_int_equal(decode_request(buf, (size_t)len, &got), 0);
 	assert_int_equal(strlen(got.name), ASK_NAME_MAX - 1);
 	/* One more does not fit the receiver. */
-	memset(buf + 2, 'x', sizeof(buf) - 2);
-	buf[2] = ASK_NAME_MAX >> 8;
-	buf[3] = ASK_NAME_MAX & 0xff;
-	assert_int_equal(decode_request(buf, 4 + ASK_NAME_MAX, &got), -EPROTO);
+	memset(buf + 3, 'x', sizeof(buf) - 3);
+	buf[3] = ASK_NAME_MAX >> 8;
+	buf[4] = ASK_NAME_MAX & 0xff;
+	assert_int_equal(decode_request(buf, 5 + ASK_NAME_MAX, &got), -EPROTO);
 	/* A NUL inside would hide what comes behind it. */
+	buf[3] = 0;
+	buf[4] = 3;
+	assert_int_equal(decode_request(buf, 8, &got), 0);
+	buf[6] = 0;
+	assert_int_equal(decode_request(buf, 8, &got), -EPROTO);
+	/* No family, or one that there is not. */
+	buf[6] = 'x';
 	buf[2] = 0;
-	buf[3] = 3;
-	buf[5] = 0;
-	assert_int_equal(decode_request(buf, 7, &got), -EPROTO);
+	assert_int_equal(decode_request(buf, 8, &got), -EPROTO);
+	buf[2] = 2 * ASK_NAME_V6;
+	assert_int_equal(decode_request(buf, 8, &got), -EPROTO);
+}
+
+static void dns_messages_are_bounded(void **state)
+{
+	static uint8_t buf[ASK_DNS_HEAD + ASK_DNS_MAX], message[ASK_DNS_MAX];
+	struct ask_request req = request(ASK_DNS), got;
+	struct ask_reply rep = reply(ASK_DNS), seen;
+	int len;
+
+	(void)state;
+	req.nquery = ASK_QUERY_MAX;
+	len = ask_encode_request(&req, buf, sizeof(buf));
+	assert_int_equal(decode_request(buf, (size_t)len, &got), 0);
+	assert_int_equal(got.nquery, ASK_QUERY_MAX);
+	req.nquery = ASK_QUERY_MAX + 1;
+	assert_int_equal(ask_encode_request(&req, buf, sizeof(buf)), -EMSGSIZE);
+	buf[2] = (ASK_QUERY_MAX + 1) >> 8;
+	buf[3] = (ASK_QUERY_MAX + 1) & 0xff;
+	assert_int_equal(decode_request(buf, (size_t)len + 1, &got), -EPROTO);
+	rep.answer = message;
+	rep.nanswer = sizeof(message);
+	len = ask_encode_reply(&rep, buf, sizeof(buf));
+	assert_int_equal(len, ASK_DNS_HEAD + ASK_DNS_MAX);
+	assert_int_equal(decode_reply(buf, (size_t)len, &seen), 0);
+	assert_int_equal(seen.nanswer, sizeof(message));
+	assert_int_equal(ask_encode_reply(&rep, buf, sizeof(buf) - 1), -EMSGSIZE);
 }
 
 static void replies_round_trip(void **state)
@@ -254,7 +310,7 @@ static void replies_round_trip(void **state)
 	static struct ask_reply got;
 
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
+	for (int op = ASK_BIND; op <= ASK_DNS; op++) {
 		struct ask_reply rep = reply(op);
 		uint8_t buf[ASK_REPLY_MAX];
 		int len = ask_encode_reply(&rep, buf, sizeof(buf));
@@ -271,7 +327,7 @@ static void error_replies_carry_nothing_else(void **state)
 	struct ask_reply rep, got, want;
 
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
+	for (int op = ASK_BIND; op <= ASK_DNS; op++) {
 		rep = reply(op);
 		rep.err = EADDRINUSE;
 		assert_int_equal(ask_encode_reply(&rep, buf, sizeof(buf)), 6);
@@ -294,7 +350,7 @@ static void cut_and_long_replies_are_refused(void **state)
 	static struct ask_reply got;
 
 	(void)state;
-	for (int op = ASK_BIND; op <= ASK_DGRAM_OPTION; op++) {
+	for (int op = ASK_BIND; op <= ASK_DNS; op++) {
 		struct ask_reply rep = reply(op);
 		uint8_t buf[ASK_REPLY_MAX] = {0};
 		int len = ask_encode_reply(&rep, buf, sizeof(buf));
@@ -522,6 +578,7 @@ int main(void)
 		cmocka_unit_test(requests_with_bad_values_are_refused),
 		cmocka_unit_test(datagram_requests_with_bad_values_are_refused),
 		cmocka_unit_test(names_are_bounded),
+		cmocka_unit_test(dns_messages_are_bounded),
 		cmocka_unit_test(replies_round_trip),
 		cmocka_unit_test(error_replies_carry_nothing_else),
 		cmocka_unit_test(cut_and_long_replies_are_refused),
