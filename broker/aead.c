@@ -133,6 +133,44 @@ void aead_key_wipe(struct aead_key *key)
 	sodium_memzero(key, sizeof(*key));
 }
 
+static bool holds(const struct slot *slot, const struct aead_key *key)
+{
+	return slot->keyed && sodium_memcmp(slot->key, key->key, AEAD_KEY) == 0;
+}
+
+static bool known_cipher(const struct aead_key *key)
+{
+	return key->cipher > 0 && key->cipher < CIPHERS;
+}
+
+void aead_forget(struct aead *aead, const struct aead_key *key)
+{
+	static const uint8_t none[AEAD_KEY];
+
+	if (!known_cipher(key))
+		return;
+	for (int enc = 0; enc < 2; enc++) {
+		struct slot *slot = &aead->slot[key->cipher][enc];
+
+		if (!holds(slot, key))
+			continue;
+		/* Its schedule of the zero key takes the old one's place. */
+		(void)EVP_CipherInit_ex(slot->ctx, NULL, NULL, none, NULL, enc);
+		sodium_memzero(slot->key, AEAD_KEY);
+		slot->keyed = false;
+	}
+	if (aead->mb)
+		aead_mb_forget(aead->mb, key->key);
+}
+
+bool aead_remembers(const struct aead *aead, const struct aead_key *key)
+{
+	if (aead->mb && aead_mb_remembers(aead->mb, key->key))
+		return true;
+	return known_cipher(key) &&
+	       (holds(&aead->slot[key->cipher][0], key) || holds(&aead->slot[key->cipher][1], key));
+}
+
 static void put_nonce(uint8_t nonce[NONCE], uint8_t cipher, uint64_t counter)
 {
 	memset(nonce, 0, 4);
@@ -151,10 +189,10 @@ static EVP_CIPHER_CTX *begin(
 	uint8_t nonce[NONCE];
 	bool same;
 
-	if (key->cipher == 0 || key->cipher >= CIPHERS)
+	if (!known_cipher(key))
 		return NULL;
 	slot = &aead->slot[key->cipher][enc];
-	same = slot->keyed && sodium_memcmp(slot->key, key->key, AEAD_KEY) == 0;
+	same = holds(slot, key);
 	put_nonce(nonce, key->cipher, counter);
 	if (EVP_CipherInit_ex(slot->ctx, NULL, NULL, same ? NULL : key->key, nonce, enc) != 1) {
 		slot->keyed = false;

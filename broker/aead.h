@@ -9,6 +9,7 @@
 #ifndef PERSONA_BROKER_AEAD_H
 #define PERSONA_BROKER_AEAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,12 @@ int aead_choose(unsigned common);
 
 void aead_key_init(struct aead_key *key, enum aead_cipher cipher, const uint8_t raw[AEAD_KEY]);
 void aead_key_wipe(struct aead_key *key);
+
+/* The scratch remembers the last key of each direction; a session that ends with all its copies
+ * calls this: if it is this key, it is wiped there, too. */
+void aead_forget(struct aead *aead, const struct aead_key *key);
+/* Is it one that the scratch remembers? For tests. */
+bool aead_remembers(const struct aead *aead, const struct aead_key *key);
 
 /* Encrypts len bytes in place and writes the tag behind them (buf needs len + AEAD_TAG bytes).
  * 0; -EKEYEXPIRED when the counter is used up; -EIO on a library failure. */

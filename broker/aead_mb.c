@@ -57,11 +57,28 @@ void aead_mb_free(struct aead_mb *mb)
 	free(mb);
 }
 
+static bool holds(const struct aead_mb_slot *slot, const uint8_t key[32])
+{
+	return slot->keyed && sodium_memcmp(slot->key, key, sizeof(slot->key)) == 0;
+}
+
+void aead_mb_forget(struct aead_mb *mb, const uint8_t key[32])
+{
+	for (int seal = 0; seal < 2; seal++)
+		if (holds(&mb->slot[seal], key))
+			sodium_memzero(&mb->slot[seal], sizeof(mb->slot[seal]));
+}
+
+bool aead_mb_remembers(const struct aead_mb *mb, const uint8_t key[32])
+{
+	return holds(&mb->slot[0], key) || holds(&mb->slot[1], key);
+}
+
 static const struct gcm_key_data *expand(struct aead_mb *mb, int seal, const uint8_t key[32])
 {
 	struct aead_mb_slot *slot = &mb->slot[seal];
 
-	if (!slot->keyed || sodium_memcmp(slot->key, key, sizeof(slot->key)) != 0) {
+	if (!holds(slot, key)) {
 		IMB_AES256_GCM_PRE(mb->mgr, key, &slot->expanded);
 		memcpy(slot->key, key, sizeof(slot->key));
 		slot->keyed = true;
@@ -137,6 +154,17 @@ struct aead_mb *aead_mb_new(void)
 void aead_mb_free(struct aead_mb *mb)
 {
 	(void)mb;
+}
+
+void aead_mb_forget(struct aead_mb *mb, const uint8_t key[32])
+{
+	(void)mb, (void)key;
+}
+
+bool aead_mb_remembers(const struct aead_mb *mb, const uint8_t key[32])
+{
+	(void)mb, (void)key;
+	return false;
 }
 
 bool aead_mb_has(const struct aead_mb *mb, int cipher)

@@ -16,6 +16,9 @@ struct aead_mb;
 /* NULL where the library is not built in or the processor is too old: use libcrypto. */
 struct aead_mb *aead_mb_new(void);
 void aead_mb_free(struct aead_mb *mb); /* wipes; NULL is allowed */
+/* Wipes what is kept of this key; is something kept? */
+void aead_mb_forget(struct aead_mb *mb, const uint8_t key[32]);
+bool aead_mb_remembers(const struct aead_mb *mb, const uint8_t key[32]);
 /* Is this cipher here, and faster than libcrypto's? */
 bool aead_mb_has(const struct aead_mb *mb, int cipher);
 /* In place; the tag (16 bytes) is written behind the text. 0, or -EIO on a library failure. */

@@ -384,7 +384,7 @@ static void on_ready(struct watch *watch, uint32_t events)
 			return;
 		app_update_poll(app);
 	}
-	app->shut = events & (EPOLLRDHUP | EPOLLHUP);
+	app->shut = (events & (EPOLLRDHUP | EPOLLHUP)) && !(events & EPOLLERR);
 	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && !app->paused && !app->eof)
 		app->events->readable(app);
 	if (!app->dead)

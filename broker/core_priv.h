@@ -118,6 +118,7 @@ size_t core_count(const struct core *core);
 void core_collect(struct core *core);
 /* To be called when portspaces come or go: core_by_mac1() must not use an old snapshot. */
 void core_portspaces_changed(struct core *core);
+uint64_t core_now_ms(void); /* CLOCK_MONOTONIC */
 /* The link that has exactly this prefix in its AllowedIPs, or NULL. */
 struct link *core_link_of_prefix(struct portspace *ps, const struct prefix *prefix);
 /* An own address of the portspace, or its link-local one? Loopback is not. Any thread. */

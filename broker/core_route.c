@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "inherit.h"
 #include "linklocal.h"
@@ -20,6 +21,14 @@
 static struct link *link_of(const struct rib_route *route)
 {
 	return (struct link *)((char *)route->via - offsetof(struct link, via));
+}
+
+uint64_t core_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 struct link *core_link_of_prefix(struct portspace *ps, const struct prefix *prefix)
@@ -39,11 +48,21 @@ bool portspace_owns(const struct portspace *ps, const struct addr *a)
 	return addr_equal(&ps->link_local, a);
 }
 
+/* Is it the link-local address that the key of a peer gives it? */
+static bool is_of_neighbour(const struct portspace *ps, const struct addr *a)
+{
+	const struct link *link = ps->links;
+
+	while (link && !addr_equal(&link->link_local, a))
+		link = link->next;
+	return link != NULL;
+}
+
 /* May something with this source come in by `from`? */
 static bool source_allowed(
 	const struct portspace *ps, const struct link *from, const struct addr *src)
 {
-	const struct rib_route *route;
+	const struct rib_route *best, *route;
 
 	if (addr_is_any(src) || addr_is_multicast(src))
 		return false;
@@ -53,10 +72,14 @@ static bool source_allowed(
 		return false;
 	if (addr_equal(src, &from->link_local))
 		return true;
-	for (route = rib_lookup(ps->rib, src); route; route = route->next)
-		if (route->source == RIB_RIP || route->via == &from->via)
+	if (addr_is_link_local(src) && is_of_neighbour(ps, src))
+		return false;
+	best = rib_lookup(ps->rib, src);
+	for (route = best; route; route = route->next)
+		if (route->source != RIB_RIP && route->via == &from->via)
 			return true;
-	return false;
+	/* What somebody teaches of a prefix that AllowedIPs give to another makes no difference. */
+	return best && best->source == RIB_RIP;
 }
 
 static int next_link(struct link *link, const struct addr *via, struct core_next *nextp)

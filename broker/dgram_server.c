@@ -117,6 +117,8 @@ static void serve(struct dgram *d)
 	if (len > 0 && ask_decode_request(in, (size_t)len, &req) == 0 && req.op >= ASK_DGRAM_BIND &&
 		req.op <= ASK_DGRAM_OPTION) {
 		dgram_answer(d->owner, &req, &rep);
+		/* who has the answer has what came of the datagrams before it, too */
+		dgram_server_flush(d->server);
 		n = ask_encode_reply(&rep, out, sizeof(out));
 		if (n > 0)
 			(void)fdmsg_send(d->watch.fd, out, (size_t)n, -1);

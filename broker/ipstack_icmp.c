@@ -129,8 +129,7 @@ static void take_error(struct ipstack *st, const struct ipstack_delivery *d)
 		if (ip_classify(&e.quoted.dst) != IP_UNICAST)
 			return;
 		told = e.info;
-		e.info = ip_pmtu_judge(
-			st->pmtu, &e.quoted.dst, st->now_ns, told, e.quoted.total);
+		e.info = ip_pmtu_judge(st->pmtu, &e.quoted.dst, st->now_ns, told, e.quoted.total);
 		if (!e.info)
 			return;
 	}

@@ -106,8 +106,11 @@ static int set_psk(struct core *core, struct link *link, const struct config_pee
 
 static int add_routes(struct portspace *ps, struct link *link)
 {
-	struct rib_route route = {
-		.source = RIB_LINK, .via = &link->via, .metric = 1, .next_hop = addr_any6};
+	struct rib_route route = {.source = RIB_LINK,
+		.via = &link->via,
+		.metric = 1,
+		.next_hop = addr_any6,
+		.since_ms = core_now_ms()};
 	int r = 0;
 
 	for (size_t i = 0; i < link->nallowed && r == 0; i++) {

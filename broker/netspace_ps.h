@@ -5,7 +5,7 @@
  * Model. Connecting: a socket pair. One end is the carrier's; the other enters the data path of the
  * same worker as a client of the portspace, like one that a process inside had opened: it waits at
  * the gate (ask.h), so the carrier's end becomes writable when the stream is open, and its tag has
- * the errno when it is not (netspace_ps_error()). Listening: an AF_UNIX socket in the portspace's
+ * the errno when it is not. Listening: an AF_UNIX socket in the portspace's
  * directory with an entry in its port table, like any server's. So the stream below sees one more
  * program, and nesting works to any depth. Whether the carrier's bytes travel over carriers of the
  * portspace or stay on this host is the portspace's routing.

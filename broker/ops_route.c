@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "config_net.h"
 
@@ -73,21 +72,13 @@ static int append_inactive(struct portspace *ps, json_t *routes)
 	return r < 0 ? -ENOMEM : 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* Appends what comes behind *afterp (NULL: the start). 0 at the end, 1 when there is more, -ENOMEM.
  */
 static int append_routes(
 	struct ops *ops, struct portspace *ps, const struct prefix *after, json_t *routes)
 {
 	struct core_route_info some[ROUTES_AT_ONCE];
-	const uint64_t now = now_ms();
+	const uint64_t now = core_now_ms();
 	struct prefix last;
 	size_t n;
 

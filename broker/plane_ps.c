@@ -189,6 +189,7 @@ static void link_make(struct plane *plane, struct link *link)
 		return;
 	}
 	core_link_set_plane(plane->core, link, pl);
+	plane_rip_link_new(pl);
 }
 
 /* The endpoint that roaming found stays until the configured one (or its name's address) changes.

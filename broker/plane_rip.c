@@ -23,6 +23,7 @@ struct plane_rip {
 	struct plane_timer timer;
 	bool has_source; /* an IPv4 address to speak from */
 	struct addr source;
+	bool stale; /* links or local routes changed */
 };
 
 /* --- what RIP asks for --- */
@@ -83,12 +84,11 @@ static uint64_t heard(void *arg, void *link)
 
 /* --- what the plane tells --- */
 
-static void tick(struct plane_timer *timer, uint64_t now_ns)
+static void rearm(struct plane_rip *r)
 {
-	struct plane_rip *r =
-		(struct plane_rip *)((char *)timer - offsetof(struct plane_rip, timer));
+	struct plane *plane = r->pps->plane;
 
-	plane_timer_set(r->pps->plane, timer, rip_tick(r->rip, now_ns));
+	plane_timer_set(plane, &r->timer, r->stale ? plane->now_ns : rip_deadline(r->rip));
 }
 
 static void input(struct plane_rip *r, enum rip_version version, const struct plane_udp *udp)
@@ -99,7 +99,7 @@ static void input(struct plane_rip *r, enum rip_version version, const struct pl
 		return; /* neighbours are behind links */
 	(void)rip_input(r->rip, udp->link->rip, version, &udp->src, &udp->dst.addr, udp->ttl,
 		udp->payload, udp->len, plane->now_ns);
-	plane_timer_set(plane, &r->timer, rip_deadline(r->rip));
+	rearm(r);
 }
 
 static void input_v2(struct plane_service *service, const struct plane_udp *udp)
@@ -177,6 +177,31 @@ static void set_links(struct plane_rip *r)
 			log_error("%s: out of memory: no RIP on link %s", r->pps->ps->info.name,
 				pl->link->name);
 	}
+}
+
+/* Links and what is announced as they are now. */
+static void refresh(struct plane_rip *r)
+{
+	r->stale = false;
+	set_links(r);
+	set_locals(r);
+}
+
+static void tick(struct plane_timer *timer, uint64_t now_ns)
+{
+	struct plane_rip *r =
+		(struct plane_rip *)((char *)timer - offsetof(struct plane_rip, timer));
+
+	if (r->stale)
+		refresh(r);
+	plane_timer_set(r->pps->plane, timer, rip_tick(r->rip, now_ns));
+}
+
+/* Many changes may come at once: they are looked at together, at the end of the turn. */
+static void stale(struct plane_rip *r)
+{
+	r->stale = true;
+	rearm(r);
 }
 
 static int open_ports(struct plane_rip *r)
@@ -282,9 +307,13 @@ void plane_rip_update(struct plane_ps *pps)
 		free(config.networks);
 	if (!pps->rip)
 		return;
-	set_links(pps->rip);
-	set_locals(pps->rip);
-	plane_timer_set(pps->plane, &pps->rip->timer, rip_deadline(pps->rip->rip));
+	stale(pps->rip);
+}
+
+void plane_rip_link_new(struct plane_link *pl)
+{
+	if (pl->pps->rip)
+		stale(pl->pps->rip);
 }
 
 void plane_rip_link_gone(struct plane_link *pl)
@@ -295,7 +324,7 @@ void plane_rip_link_gone(struct plane_link *pl)
 		return;
 	rip_link_remove(r->rip, pl->rip, pl->pps->plane->now_ns);
 	pl->rip = NULL;
-	plane_timer_set(pl->pps->plane, &r->timer, rip_deadline(r->rip));
+	rearm(r);
 }
 
 void plane_rip_stop(struct plane_ps *pps)

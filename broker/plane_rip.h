@@ -12,6 +12,8 @@
 
 /* Starts, changes or stops RIP as the configuration and the links are now. */
 void plane_rip_update(struct plane_ps *pps);
+/* The link is there. */
+void plane_rip_link_new(struct plane_link *pl);
 /* The link is about to go. */
 void plane_rip_link_gone(struct plane_link *pl);
 /* Stops it: others are told, what was learned is withdrawn. While the links are still there. */

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "config_net.h"
 #include "log.h"
@@ -80,21 +79,13 @@ static void set_one(struct set *set, const struct rib_route *route)
 	breathe(set);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static void set_all(struct set *set, const struct config *config, uint16_t number)
 {
 	struct rib_route route = {.source = RIB_GATEWAY,
 		.metric = 1,
 		.next_hop = addr_any6,
 		.tag = number,
-		.since_ms = now_ms()};
+		.since_ms = core_now_ms()};
 
 	for (size_t i = 0; i < config->gateways.n; i++) {
 		route.prefix = config->gateways.prefixes[i];

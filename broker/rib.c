@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A routing table. See rib.h; the trie is rib_trie.c.
+/* A routing table. See rib.h; the prefixes are in rib_tree.c, lookups in rib_fib.c.
  *
- * Invariants: an entry has at least one candidate, sorted by rank and metric; each route over a
+ * Invariants: a prefix has at least one candidate, sorted by rank and metric; each route over a
  * rib_via is in its list. */
 #include "rib.h"
 
@@ -11,37 +11,37 @@
 
 #include <utlist.h>
 
-#include "rib_trie.h"
-
-enum { BITS = 128, V4_BITS = 96 };
+#include "rib_fib.h"
+#include "rib_tree.h"
 
 struct rib {
-	struct rib_trie trie;
+	struct rib_tree tree;
+	struct rib_fib fib;
 };
 
 const struct rib_route *rib_lookup(const struct rib *rib, const struct addr *addr)
 {
-	return rib_trie_lookup(&rib->trie, addr);
+	return rib_fib_lookup(&rib->fib, addr);
 }
 
 const struct rib_route *rib_get(const struct rib *rib, const struct prefix *prefix)
 {
 	struct prefix masked = *prefix;
-	const struct rib_entry *e;
+	const struct rib_node *e;
 
-	if (masked.len > BITS)
+	if (masked.len > RIB_BITS)
 		return NULL;
 	prefix_mask(&masked);
-	e = rib_trie_find(&rib->trie, &masked);
+	e = rib_tree_find(&rib->tree, &masked);
 	return e ? e->best : NULL;
 }
 
 const struct rib_route *rib_lookup_source(
 	const struct rib *rib, const struct addr *addr, enum rib_source source)
 {
-	const int least = addr_is_v4(addr) ? V4_BITS : 0;
+	const int least = addr_is_v4(addr) ? RIB_V4_BITS : 0;
 
-	for (int len = BITS; len >= least; len--) {
+	for (int len = RIB_BITS; len >= least; len--) {
 		const struct prefix prefix = {.addr = *addr, .len = (uint8_t)len};
 
 		for (const struct rib_route *r = rib_get(rib, &prefix); r; r = r->next)
@@ -60,7 +60,7 @@ static uint8_t rank_of(const struct rib_route *r)
 }
 
 /* Puts a route behind those that are as good. */
-static void rank_in(struct rib_entry *e, struct rib_route *route)
+static void rank_in(struct rib_node *e, struct rib_route *route)
 {
 	struct rib_route **at = &e->best;
 
@@ -90,7 +90,7 @@ static void via_drop(struct rib_route *route)
 
 /* Where the route of this source and via is linked in; points to NULL when there is none. */
 static struct rib_route **candidate(
-	struct rib_entry *e, enum rib_source source, const struct rib_via *via)
+	struct rib_node *e, enum rib_source source, const struct rib_via *via)
 {
 	struct rib_route **at = &e->best;
 
@@ -99,36 +99,42 @@ static struct rib_route **candidate(
 	return at;
 }
 
-/* Adds an entry with its first route, which is taken over on success. */
+/* Adds a prefix with its first route, which is taken over on success. */
 static int set_first(struct rib *rib, struct rib_route *route)
 {
-	struct rib_entry *e = calloc(1, sizeof(*e));
 	int r;
 
-	if (!e)
-		return -ENOMEM;
-	e->prefix = route->prefix;
-	rank_in(e, route);
-	r = rib_trie_insert(&rib->trie, e);
+	route->rank = rank_of(route);
+	route->next = NULL;
+	r = rib_tree_insert(&rib->tree, route);
 	if (r < 0)
-		free(e);
+		return r;
+	r = rib_fib_set(&rib->fib, &rib->tree, &route->prefix);
+	if (r < 0)
+		rib_tree_remove(&rib->tree, &route->prefix);
 	return r;
+}
+
+/* The candidates are others, or in another order. It cannot fail: the prefix is there already. */
+static void changed(struct rib *rib, const struct prefix *prefix)
+{
+	(void)rib_fib_set(&rib->fib, &rib->tree, prefix);
 }
 
 int rib_set(struct rib *rib, const struct rib_route *given)
 {
 	struct rib_route *route, **at, *old = NULL;
-	struct rib_entry *e;
+	struct rib_node *e;
 	int r;
 
-	if (given->prefix.len > BITS)
+	if (given->prefix.len > RIB_BITS)
 		return -EINVAL;
 	route = malloc(sizeof(*route));
 	if (!route)
 		return -ENOMEM;
 	*route = *given;
 	prefix_mask(&route->prefix);
-	e = rib_trie_find(&rib->trie, &route->prefix);
+	e = rib_tree_find(&rib->tree, &route->prefix);
 	if (e) {
 		at = candidate(e, route->source, route->via);
 		old = *at;
@@ -138,7 +144,7 @@ int rib_set(struct rib *rib, const struct rib_route *given)
 			free(old);
 		}
 		rank_in(e, route);
-		rib_trie_update(&rib->trie, e);
+		changed(rib, &route->prefix);
 	} else {
 		r = set_first(rib, route);
 		if (r < 0) {
@@ -150,18 +156,19 @@ int rib_set(struct rib *rib, const struct rib_route *given)
 	return 0;
 }
 
-static void remove_at(struct rib *rib, struct rib_entry *e, struct rib_route **at)
+static void remove_at(struct rib *rib, struct rib_node *e, struct rib_route **at)
 {
 	struct rib_route *route = *at;
+	const struct prefix prefix = route->prefix;
 
 	*at = route->next;
 	via_drop(route);
 	free(route);
-	if (!e->best) {
-		rib_trie_remove(&rib->trie, e);
-		free(e);
+	if (e->best) {
+		changed(rib, &prefix);
 	} else {
-		rib_trie_update(&rib->trie, e);
+		rib_tree_remove(&rib->tree, &prefix);
+		rib_fib_removed(&rib->fib, &rib->tree, &prefix);
 	}
 }
 
@@ -170,12 +177,12 @@ int rib_remove(struct rib *rib, const struct prefix *prefix, enum rib_source sou
 {
 	struct prefix masked = *prefix;
 	struct rib_route **at;
-	struct rib_entry *e;
+	struct rib_node *e;
 
-	if (masked.len > BITS)
+	if (masked.len > RIB_BITS)
 		return -ENOENT;
 	prefix_mask(&masked);
-	e = rib_trie_find(&rib->trie, &masked);
+	e = rib_tree_find(&rib->tree, &masked);
 	if (!e)
 		return -ENOENT;
 	at = candidate(e, source, via);
@@ -189,7 +196,7 @@ size_t rib_clear_via(struct rib *rib, struct rib_via *via, size_t max)
 {
 	for (size_t n = 0; n < max && via->routes; n++) {
 		const struct rib_route *route = via->routes;
-		struct rib_entry *e = rib_trie_find(&rib->trie, &route->prefix);
+		struct rib_node *e = rib_tree_find(&rib->tree, &route->prefix);
 
 		remove_at(rib, e, candidate(e, route->source, via));
 	}
@@ -200,12 +207,12 @@ void rib_rerank(struct rib *rib, const struct prefix *prefix)
 {
 	struct prefix masked = *prefix;
 	struct rib_route *route, *next;
-	struct rib_entry *e;
+	struct rib_node *e;
 
-	if (masked.len > BITS)
+	if (masked.len > RIB_BITS)
 		return;
 	prefix_mask(&masked);
-	e = rib_trie_find(&rib->trie, &masked);
+	e = rib_tree_find(&rib->tree, &masked);
 	if (!e)
 		return;
 	route = e->best;
@@ -213,7 +220,7 @@ void rib_rerank(struct rib *rib, const struct prefix *prefix)
 		next = route->next;
 		rank_in(e, route);
 	}
-	rib_trie_update(&rib->trie, e);
+	changed(rib, &masked);
 }
 
 bool rib_has_source(const struct rib_route *candidates, enum rib_source source)
@@ -223,29 +230,15 @@ bool rib_has_source(const struct rib_route *candidates, enum rib_source source)
 	return candidates;
 }
 
-struct each {
-	int (*fn)(const struct rib_route *best, void *arg);
-	void *arg;
-};
-
-static int each_entry(struct rib_entry *e, void *arg)
-{
-	const struct each *each = arg;
-
-	return each->fn(e->best, each->arg);
-}
-
 int rib_each(const struct rib *rib, const struct prefix *after,
 	int (*fn)(const struct rib_route *best, void *arg), void *arg)
 {
-	struct each each = {.fn = fn, .arg = arg};
-
-	return rib_trie_each(&rib->trie, after, each_entry, &each);
+	return rib_tree_each(&rib->tree, after, fn, arg);
 }
 
 size_t rib_count(const struct rib *rib)
 {
-	return rib->trie.count;
+	return rib->tree.count;
 }
 
 int rib_new(struct rib **ribp)
@@ -258,22 +251,22 @@ int rib_new(struct rib **ribp)
 	return 0;
 }
 
-static void entry_free(struct rib_entry *e)
+static void candidates_free(struct rib_route *route)
 {
-	struct rib_route *route, *next;
+	struct rib_route *next;
 
-	for (route = e->best; route; route = next) {
+	for (; route; route = next) {
 		next = route->next;
 		via_drop(route);
 		free(route);
 	}
-	free(e);
 }
 
 void rib_free(struct rib *rib)
 {
 	if (!rib)
 		return;
-	rib_trie_deinit(&rib->trie, entry_free);
+	rib_tree_deinit(&rib->tree, candidates_free);
+	rib_fib_deinit(&rib->fib);
 	free(rib);
 }

@@ -12,7 +12,7 @@
  * (GATEWAY) has none.
  *
  * Costs: a lookup among 100,000 prefixes takes some tens of nanoseconds, a change at most a few
- * microseconds; an empty table is 40 bytes. Not thread safe: the caller's lock guards it. */
+ * microseconds; an empty table is 300 bytes. Not thread safe: the caller's lock guards it. */
 #ifndef PERSONA_BROKER_RIB_H
 #define PERSONA_BROKER_RIB_H
 

@@ -56,6 +56,7 @@ int udpio_open(const struct udpio_config *config, struct udpio **iop)
 	if (!io)
 		return -ENOMEM;
 	io->config = *config;
+	crypto_shorthash_keygen(io->hash_key);
 	io->fd = -1;
 	io->family = addr_is_v4(&config->at.addr) ? AF_INET : AF_INET6;
 	io->wildcard = addr_is_any(&config->at.addr);

@@ -6,7 +6,10 @@
 #include <sys/socket.h>
 
 #define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION	  HASH_FNV
+/* Every function that touches the table has `io` in scope. */
+#define HASH_FUNCTION(ptr, len, hashv) ((hashv) = udpio_hash(io, ptr, len))
+#include <sodium/crypto_shorthash.h>
+#include <string.h>
 #include <uthash.h>
 
 #include "udpio.h"
@@ -46,7 +49,8 @@ struct udpio {
 	struct udpio_stats stats;
 
 	struct udpio_source *sources;
-	struct udpio_source *last_source; /* the one that was kept last */
+	uint8_t hash_key[crypto_shorthash_KEYBYTES]; /* SipHash: peers choose their addresses */
+	struct udpio_source *last_source;	     /* the one that was kept last */
 	/* While input is called: */
 	bool answering;
 	struct endpoint from;
@@ -58,6 +62,16 @@ struct udpio {
 	struct udpio_group group[UDPIO_GROUPS];
 	size_t first, ngroups; /* those before first have been sent */
 };
+
+static inline unsigned udpio_hash(const struct udpio *io, const void *p, size_t len)
+{
+	uint8_t out[crypto_shorthash_BYTES];
+	unsigned v;
+
+	crypto_shorthash(out, p, len, io->hash_key);
+	memcpy(&v, out, sizeof(v));
+	return v;
+}
 
 /* The own address to send to this peer from; NULL: let the kernel choose. */
 const struct addr *udpio_source_find(struct udpio *io, const struct endpoint *to);

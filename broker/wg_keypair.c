@@ -12,6 +12,8 @@ static void drop(struct wg_peer *peer, struct wg_keypair **role)
 	if (!keypair)
 		return;
 	wg_index_remove(peer->local->wg, &keypair->index);
+	aead_forget(peer->local->wg->aead, &keypair->send);
+	aead_forget(peer->local->wg->aead, &keypair->recv);
 	sodium_memzero(keypair, sizeof(*keypair));
 	*role = NULL;
 }

@@ -176,7 +176,7 @@ struct wg {
 	uint64_t cookie_secret_ns; /* when it was made; 0: never */
 	struct wg_bucket load, scan;
 	uint64_t loaded_until_ns;
-	uint8_t hint_key[16];		  /* SipHash: nobody chooses whose place he takes */
+	uint8_t hint_key[16];		 /* SipHash: nobody chooses whose place he takes */
 	struct wg_local *hint[WG_HINTS]; /* by source address: wg_load_hint() */
 	struct ratelimit *sources;
 	uint64_t jitter; /* state of a small generator: nothing secret */

@@ -18,7 +18,7 @@ PACKAGES_TEST='clang clang-format-14 clang-tidy cppcheck shellcheck python3 ipro
 	tcpdump tshark curl wget nginx-light apache2-utils haproxy redis-server redis-tools postgresql
 	postgresql-contrib openssh-server openssh-client git iperf3 nodejs openssl
 	openjdk-17-jdk-headless golang-github-flynn-noise-dev
-	iputils-ping traceroute netcat-openbsd bind9-dnsutils dnsmasq-base bsdutils wireguard-go
+	iputils-ping traceroute netcat-openbsd bind9-dnsutils bind9-host dnsmasq-base bsdutils wireguard-go
 	wireguard-tools'
 
 # Installs those that are missing. As an ordinary user with sudo where that asks for no password.

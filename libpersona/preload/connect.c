@@ -25,6 +25,7 @@
 #include "aside.h"
 #include "etc_files.h"
 #include "fdmsg.h"
+#include "ifaddr.h"
 #include "lease.h"
 #include "netlink.h"
 #include "preload.h"
@@ -46,38 +47,6 @@ static bool is_local(const struct info *info, const struct addr *a)
 	return addr_is_loopback(a) || info_own(info, a) >= 0;
 }
 
-/* The own address to reach dst from: the one whose prefix has dst, else the family's first. */
-static int choose_source(const struct info *info, const struct addr *dst, struct addr *srcp)
-{
-	const struct addr *best = NULL;
-	int best_len = -1;
-
-	if (addr_is_loopback(dst)) {
-		*srcp = addr_is_v4(dst) ? addr_loopback4 : addr_loopback6;
-		return 0;
-	}
-	if (info_own(info, dst) >= 0) {
-		*srcp = *dst;
-		return 0;
-	}
-	for (int i = 0; i < info->naddr; i++) {
-		const struct prefix *p = &info->addr[i];
-
-		if (addr_is_v4(&p->addr) != addr_is_v4(dst))
-			continue;
-		if (!best)
-			best = &p->addr;
-		if (prefix_contains(p, dst) && p->len > best_len) {
-			best = &p->addr;
-			best_len = p->len;
-		}
-	}
-	if (!best)
-		return -ENETUNREACH;
-	*srcp = *best;
-	return 0;
-}
-
 /* Source address: the bound one where there is one. */
 static int source(const struct tag *tag, const struct info *info, const struct addr *dst,
 	struct endpoint *srcp)
@@ -93,7 +62,7 @@ static int source(const struct tag *tag, const struct info *info, const struct a
 			return 0;
 		}
 	}
-	return choose_source(info, dst, &srcp->addr);
+	return ifaddr_source(info, dst, &srcp->addr);
 }
 
 /* The destination as TCP takes it: the wildcard means this host. */

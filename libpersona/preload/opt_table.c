@@ -47,8 +47,8 @@
 	{                                                              \
 		level, name, OPT_SPECIAL, SIDE_KEYS, 0, 0, 0, 0, kinds \
 	}
-#define FLAG(level, name, kinds, bit)                                   \
-	{                                                               \
+#define FLAG(level, name, kinds, bit)                                      \
+	{                                                                  \
 		level, name, OPT_FLAG, SIDE_KEYS, 0, 1, bit, EINVAL, kinds \
 	}
 #define NATIVE(name)                                                             \

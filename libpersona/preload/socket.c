@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* socket(2) and socketpair(2): an internet socket is an AF_UNIX socket from birth.
  *
- * Datagram sockets are made in udp.c. SO_SNDBUF of a stream is at its minimum from the start: that is the gate which keeps a connecting socket
- * unwritable (ask.h). Families other than AF_UNIX are refused with the errors of a kernel that
- * lacks them, raw sockets with those for an unprivileged user. Without a usable portspace
- * (PERSONA_PORTSPACE_DIR missing or unreadable) there is no internet family at all:
- * EAFNOSUPPORT, the same that the seal answers. */
+ * Datagram sockets are made in udp.c. SO_SNDBUF of a stream is at its minimum from the start: that
+ * is the gate which keeps a connecting socket unwritable (ask.h). Families other than AF_UNIX are
+ * refused with the errors of a kernel that lacks them, raw sockets with those for an unprivileged
+ * user. Without a usable portspace (PERSONA_PORTSPACE_DIR missing or unreadable) there is no
+ * internet family at all: EAFNOSUPPORT, the same that the seal answers. */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>

@@ -2,6 +2,8 @@
 /* Life of a datagram socket: birth, bind, connect, names, shutdown. */
 #include "udp.h"
 
+#include "netlink.h"
+
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -19,6 +21,8 @@ atomic_bool udp_seen, udp_recverr;
 
 static void note(const struct tag *tag)
 {
+	if (tag->kind == TAG_NETLINK)
+		atomic_store_explicit(&netlink_seen, true, memory_order_relaxed);
 	if (!udp_kind(tag))
 		return;
 	atomic_store_explicit(&udp_seen, true, memory_order_relaxed);

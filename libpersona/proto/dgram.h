@@ -6,9 +6,9 @@
  * and the payload. Towards the broker: DGRAM_DATA only. Towards the application: DGRAM_DATA, and
  * DGRAM_ERROR for what ICMP said of a datagram sent before (its payload is the beginning of that
  * datagram's payload). A message of a connected socket that does not begin with a head is payload
- * alone: stdio inside libc writes such, which no hook sees. What needs an answer (bind, connect, names, options) is asked with struct
- * ask_request (ask.h, ASK_DGRAM_*) on a second, short-lived connection to the same path; the first
- * byte of a message tells the two kinds of connection apart.
+ * alone: stdio inside libc writes such, which no hook sees. What needs an answer (bind, connect,
+ * names, options) is asked with struct ask_request (ask.h, ASK_DGRAM_*) on a second, short-lived
+ * connection to the same path; the first byte of a message tells the two kinds of connection apart.
  *
  * For ICMP echo sockets the payload is the ICMP message from its type on, and the ports of src and
  * dst are the identifier. */

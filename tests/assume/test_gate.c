@@ -157,6 +157,36 @@ static void test_nothing_in_band_after_the_answer(void **state)
 	gate_close(&g);
 }
 
+/* The same holds for messages (route netlink, nlreq.h): one of NETLINK_PADDED bytes shuts the gate,
+ * peeking at it does not open it, taking a single byte of it away does, the rest of it is gone
+ * then. A message of NETLINK_MAX bytes still fits. */
+static void test_a_message_shuts_the_gate_too(void **state)
+{
+	enum { NETLINK_PADDED = 1088, NETLINK_MAX = 4096 };
+	static char message[NETLINK_MAX];
+	char byte;
+	int pair[2];
+
+	(void)state;
+	assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	pair_set_sndbuf(pair[0], 0);
+	assert_int_equal(pair_poll(pair[0], POLLOUT), POLLOUT);
+	for (int len = NETLINK_PADDED; len <= NETLINK_MAX; len += NETLINK_MAX - NETLINK_PADDED) {
+		assert_int_equal(send(pair[0], message, (size_t)len, 0), len);
+		assert_int_equal(pair_poll(pair[0], POLLOUT), 0);
+		assert_int_equal(recv(pair[1], &byte, 1, MSG_PEEK | MSG_TRUNC), len);
+		assert_int_equal(pair_poll(pair[0], POLLOUT), 0);
+		/* the way back is free */
+		assert_int_equal(send(pair[1], message, NETLINK_MAX, 0), NETLINK_MAX);
+		assert_int_equal(recv(pair[1], &byte, 1, 0), 1);
+		assert_int_equal(pair_poll(pair[0], POLLOUT), POLLOUT);
+		assert_int_equal(recv(pair[1], &byte, 1, 0), -1);
+		assert_int_equal(recv(pair[0], message, sizeof(message), 0), NETLINK_MAX);
+	}
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -168,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_buffer_size_can_be_restored),
 		cmocka_unit_test(test_raising_the_buffer_alone_opens_the_gate),
 		cmocka_unit_test(test_nothing_in_band_after_the_answer),
+		cmocka_unit_test(test_a_message_shuts_the_gate_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

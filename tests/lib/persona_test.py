@@ -683,10 +683,10 @@ def in_user_namespace():
     return text != ["0", "0", "4294967295"]
 
 
-def real_root():
-    """Skips the test unless it runs as the system's root."""
+def real_root(what="to become another user"):
+    """Skips the test unless it runs as the system's root, and says what root is needed for."""
     if os.geteuid() != 0 or in_user_namespace():
-        raise Skip("needs root to become another user")
+        raise Skip(f"needs the system's root {what}")
 
 
 def _become_namespace_root(argv):

@@ -73,10 +73,11 @@ import socket, sys
 peer, size, want = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3]), sys.argv[4].encode()
 s = socket.socket(socket.AF_INET6 if ':' in peer[0] else socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(2)
+s.connect(peer)  # so that errors are told
 for i in range(4):  # the first ones may be lost while a link comes up
     data = b'x' * size
-    s.sendto(data, peer)
     try:
+        s.send(data)
         got, source = s.recvfrom(65536)
     except TimeoutError:
         continue

@@ -7,6 +7,7 @@
   crowd      threads and processes that share sockets
   wait       prints what multicast news comes
   survive    the broker goes away meanwhile
+  inherited FD
 """
 
 import errno
@@ -14,6 +15,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import sys
 import threading
 
@@ -150,6 +152,20 @@ def options():
         with socket.socket(fileno=copy) as c:
             check(c.getsockname() == (7, 0), "a duplicate is the same socket")
             check(dump(c, GETLINK, 3)[0][3] == 7, "and asks under the same name")
+    with route() as s:
+        s.bind((0x1234, 0))
+        subprocess.run([sys.executable, __file__, "inherited", str(s.fileno())], check=True,
+                       pass_fds=[s.fileno()])
+
+
+def inherited():
+    """A socket that the program was started with."""
+    s = socket.socket(fileno=int(sys.argv[2]))
+    check(s.family == socket.AF_NETLINK and s.type == socket.SOCK_RAW, f"{s}")
+    check(s.getsockname()[0] == 0x1234, "its address")
+    check(dump(s, GETLINK, 8)[0][3] == 0x1234, "the answers are its own")
+    s.send(request(GETLINK, DUMP))
+    check(s.recvfrom(8192)[1] == (0, 0), "from the kernel")
 
 
 def families():
@@ -216,5 +232,6 @@ if sys.argv[1] == "socket":
     destinations()
     options()
 else:
-    {"families": families, "crowd": crowd, "wait": wait, "survive": survive}[sys.argv[1]]()
+    {"families": families, "crowd": crowd, "wait": wait, "survive": survive,
+     "inherited": inherited}[sys.argv[1]]()
 print("all well")

@@ -200,10 +200,11 @@ def test_iperf3(world):
 def test_dns(world):
     a, b = hosts(world, 2)
     dig, dnsmasq = need("dig", "dnsmasq")
-    server = b.spawn_in("work", dnsmasq, "--keep-in-foreground", "--no-resolv", "--no-hosts",
-                        "--log-facility=-", "--port=53", "--user=", "--pid-file=",
-                        "--bind-interfaces", "--listen-address=10.77.0.2",
-                        "--address=/www.example/192.0.2.77", name="b-work-dnsmasq")
+    # no-daemon: it stays who it is, also as the root of a user namespace
+    server = b.spawn_in("work", dnsmasq, "--no-daemon", "--no-resolv", "--no-hosts",
+                        "--log-facility=-", "--port=53", "--bind-interfaces",
+                        "--listen-address=10.77.0.2", "--address=/www.example/192.0.2.77",
+                        name="b-work-dnsmasq")
     wait_for("dnsmasq has its port", lambda: server.alive() and any(
         e["port"] == 53 and e["proto"] == "udp" for e in b.status("work")["ports"]))
     r = a.run_in("work", dig, "+short", "+time=5", "+tries=1", "@10.77.0.2", "www.example").ok()

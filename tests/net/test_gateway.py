@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 from persona_test import PYTHON, check, equal, link, main, only_underlay, test  # noqa: E402
-from family import WEB, fetch, nest, serve_host  # noqa: E402
+from family import WEB, ask, echo, fetch, nest, serve_host  # noqa: E402
 
 TARGET = "198.51.100.7"
 
@@ -58,6 +58,35 @@ def test_web_server_behind_a_gateway(world):
     strange = [p for p in outside if TARGET not in p]
     equal(strange, [], "packets of the gateway's host to elsewhere")
     check(lo.alive() and own.alive(), "a server ended")
+
+
+@test
+def test_datagrams_through_a_gateway(world):
+    a, b = world.host("a"), world.host("b")
+    t = target(world, b)
+    for h in (a, b):
+        h.start_broker()
+    a.persona("create", "work", "--address", "10.77.0.1").ok()
+    b.persona("create", "gw", "--address", "10.77.0.2", "--gateway", "198.51.100.0/24").ok()
+    link(a, "work", b, "gw", extra_a=("198.51.100.0/24", "203.0.113.0/24", f"{b.address}/32"))
+    echo(t, None, 5000, "target", TARGET)
+    echo(b, None, 5001, "own")
+    wire_a, wire_b = a.capture(), b.capture()
+    for size in (0, 10, 1472, 20000):
+        equal(ask(a, "work", TARGET, 5000, size, "target", True), f"True {b.address}",
+              f"{size} bytes through the gateway")
+    equal(ask(b, "gw", TARGET, 5000, 10, "target"), "True", "from the gateway itself")
+    # errors of the network outside come back
+    equal(ask(a, "work", TARGET, 5002), "ECONNREFUSED", "a port that nobody has there")
+    for address in ("203.0.113.1", b.address):
+        equal(ask(a, "work", address, 5001), "nothing", address)
+    for wire in (wire_a, wire_b):
+        wire.finish()
+    equal(only_underlay(wire_a, (a, b)), [], "packets of the client's host")
+    outside = only_underlay(wire_b, (a, b), "eth0")
+    check([p for p in outside if "udp" in p], "the capture does not see what the gateway sends")
+    equal([p for p in outside if TARGET not in p and t.address not in p], [],
+          "packets of the gateway's host to elsewhere")
 
 
 @test
@@ -113,6 +142,11 @@ print(s.recv(100) == b'')
     for address in ("10.77.0.2", "10.77.0.1"):
         out = b.run_in("inner", PYTHON, "-c", peer, address).ok().out.split()
         equal(out, ["hello", "True"], f"to {address}")
+    for h in (a, b):
+        echo(h, "work", 5000)
+        equal(ask(b, "inner", f"10.77.0.{h.number}", 5000, 100, source=True), "True 10.77.0.1",
+              f"a datagram to {h.name}")
+    equal(ask(b, "inner", "10.77.0.2", 5001), "ECONNREFUSED", "a datagram to nobody")
     wire = a.capture()
     equal(errno(b, "inner", TARGET), "ENETUNREACH", "what the super-portspace cannot reach")
     wire.finish()

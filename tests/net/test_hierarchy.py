@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 from persona_test import PYTHON, check, equal, main, need, test, wait_for  # noqa: E402
-from family import family, fetch, host_child, serve, serve_host  # noqa: E402
+from family import ask, echo, family, fetch, host_child, serve, serve_host  # noqa: E402
 
 def refused(h, portspace, address, port):
     r = h.probe_in(portspace, "errno", address, port, 10, timeout=20)
@@ -157,6 +157,11 @@ c = s.accept()[0]                       # reset
 c.recv(1)
 c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
 c.close()
+c = s.accept()[0]                       # a reset behind data
+c.recv(1)
+c.sendall(b'data')
+c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+c.close()
 c = s.accept()[0]                       # the peer's reset
 try:
     while c.recv(1000):
@@ -180,11 +185,19 @@ try:
 except ConnectionResetError:
     print('reset')
 s = socket.create_connection(('10.88.0.2', 90))
+s.sendall(b'y')
+try:
+    while (data := s.recv(10)):
+        pass
+    print('end')
+except ConnectionResetError:
+    print('reset')
+s = socket.create_connection(('10.88.0.2', 90))
 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
 s.sendall(b'z')
 s.close()
 """).ok().out.split()
-    equal(out, ["True", "reset"], "what the client saw")
+    equal(out, ["True", "reset", "reset"], "what the client saw")
     next(p for p in world.processes if p.name == "host-server").until("reset", 20)
 
 
@@ -265,6 +278,130 @@ http {{ access_log off; root {a.home};
     equal(services(a, "child")[("tcp", 81)], [("root", "hidden", "work")], "persona ports")
     text = a.persona("ports", "child").ok().out
     check("tcp/81" in text and "hidden at work" in text, text)
+
+
+@test
+def test_datagrams_from_a_portspace(world):
+    a, b = family(world, "--inherit", "work")
+    echo(b, "work", 5000, "work")
+    echo(b, "work", 5001, "private", "127.0.0.1")
+    echo(b, "work", 5002, "one", "10.77.0.2")
+    for size in (0, 10, 1300, 20000):
+        equal(ask(a, "friend", "10.88.0.2", 5000, size, "work", True), "True 10.88.0.1",
+              f"{size} bytes from the network")
+    equal(ask(a, "friend", "10.88.0.2", 5002, 10, "one", True), "True 10.88.0.1", "one address")
+    equal(ask(b, "child", "10.88.0.2", 5000, 10, "work", True), "True 10.88.0.2", "from inside")
+    equal(ask(b, "child", "127.0.0.1", 5000, 10, "work", True), "True 10.88.0.2", "loopback")
+    for where, address in ((a, "10.88.0.2"), (b, "127.0.0.1")):
+        portspace = "friend" if where is a else "child"
+        for port in (5001, 5003, 51821):
+            equal(ask(where, portspace, address, port), "ECONNREFUSED",
+                  f"port {port} in {portspace}")
+    own = echo(b, "child", 5000, "child")
+    equal(ask(a, "friend", "10.88.0.2", 5000, 10, "child", True), "True 10.88.0.1", "overridden")
+    own.stop()
+    wait_for("the inherited one is back",
+             lambda: ask(a, "friend", "10.88.0.2", 5000, 10, "work") == "True")
+    equal(services(b, "child")[("udp", 5000)], [("work", "inherited", None)], "persona ports")
+    b.persona("hide", "child", "udp/4000-6000").ok()
+    equal(ask(a, "friend", "10.88.0.2", 5000), "ECONNREFUSED", "hidden")
+    b.persona("unhide", "child", "udp/5000").ok()
+    equal(ask(a, "friend", "10.88.0.2", 5000, 10, "work"), "True", "unhidden")
+
+
+@test
+def test_hiding_ends_flows(world):
+    a, b = family(world, "--inherit", "work")
+    echo(b, "work", 5000, "work")
+    p = a.spawn_in("friend", PYTHON, "-c", """
+import os, socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.connect(('10.88.0.2', 5000))
+for word in ('one', 'two'):
+    while not os.path.exists(word):
+        time.sleep(0.02)
+    try:
+        for i in range(3):
+            s.send(b'x')
+            print(word, s.recv(100), flush=True)
+            break
+    except ConnectionRefusedError:
+        print(word, 'refused', flush=True)
+""", name="flow")
+    (a.home / "one").write_text("")
+    p.until("one b'work 10.88.0.1 x'")
+    b.persona("hide", "child", "udp/5000").ok()
+    (a.home / "two").write_text("")
+    p.until("two refused")
+
+
+@test
+def test_equal_addresses_are_kept_apart(world):
+    """Two networks with the same addresses use one inherited server: no answer goes astray."""
+    a, b = family(world, "--inherit", "work")
+    b.persona("create", "twin", "--address", "10.88.0.2", "--inherit", "work").ok()
+    a.persona("create", "other", "--address", "10.88.0.1", "--super", "work").ok()
+    for me, mine, there, theirs in ((a, "other", b, "twin"), (b, "twin", a, "other")):
+        me.persona("link", "add", mine, there.pubkey(theirs), "--allowed-ips",
+                   f"10.88.0.{there.number}/32", "--endpoint",
+                   f"10.77.0.{there.number}:51821").ok()
+    echo(b, "work", 5000, "work")
+    serve(b, "work", "work-web")
+    client = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(3)
+s.bind(('', 40000))
+s.connect(('10.88.0.2', 5000))
+for i in range(3):
+    try:
+        s.send(sys.argv[1].encode())
+        print(s.recv(100).decode(), flush=True)
+        break
+    except TimeoutError:
+        pass
+    except ConnectionRefusedError:
+        print('refused', flush=True)
+        break
+"""
+    out = a.run_in("friend", PYTHON, "-c", client, "first").ok().out.strip()
+    equal(out, "work 10.88.0.1 first", "the first network")
+    out = a.run_in("other", PYTHON, "-c", client, "second").ok().out.strip()
+    equal(out, "refused", "the second, with the same address and port")
+    equal(ask(a, "other", "10.88.0.2", 5000, 10, "work"), "True", "the second, another port")
+    # streams have no such limit: the same 4-tuple in both networks
+    stream = """
+import socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('', 40001))
+s.connect(('10.88.0.2', 80))
+print('up', flush=True)
+sys.stdin.read()
+"""
+    for portspace in ("friend", "other"):
+        a.spawn_in(portspace, PYTHON, "-c", stream + "import time\ntime.sleep(60)",
+                   name=f"stream-{portspace}").until("up")
+
+
+@test
+def test_datagrams_from_the_host(world):
+    a, b = host_child(world)
+    echo(b, None, 5000, "any")
+    echo(b, None, 5001, "lo", "127.0.0.1")
+    echo(b, None, 5002, "one", b.address)
+    for size in (0, 10, 1400, 20000):
+        equal(ask(a, "friend", "10.88.0.2", 5000, size, "any", True), f"True {b.address}",
+              f"{size} bytes from the network")
+    equal(ask(a, "friend", "10.88.0.2", 5002, 10, "one"), "True", "on one address")
+    equal(ask(b, "child", "127.0.0.1", 5000, 10, "any"), "True", "from inside")
+    for port in (5001, 5003, b.port):
+        equal(ask(a, "friend", "10.88.0.2", port), "ECONNREFUSED", f"port {port}")
+        equal(ask(b, "child", "127.0.0.1", port), "ECONNREFUSED", f"port {port} from inside")
+    ports = services(b, "child")
+    equal(ports[("udp", 5000)], [("root", "inherited", None)], "persona ports")
+    check(("udp", 5001) not in ports, "the host's loopback is listed")
 
 
 @test

@@ -141,8 +141,8 @@ def test_node_and_curl(world):
     b.spawn_in("work", PYTHON, "-m", "http.server", "--bind", "10.77.0.2", "8080",
                name="b-work-web")
     b.wait_listen("work", 8080)
-    out = a.run_in("work", need("curl"), "-sS", "-o", "/dev/null", "-w", "%{http_code} %{remote_ip}",
-                   "http://server.test:8080/").ok().out
+    out = a.run_in("work", need("curl"), "-sS", "-o", "/dev/null", "-w",
+                   "%{http_code} %{remote_ip}", "http://server.test:8080/").ok().out
     equal(out, "200 10.77.0.2", "curl by name")
 
 

@@ -44,7 +44,8 @@ def test_postgres_and_pgbench(world):
     pg = postgres_bin()
     user = None
     if os.geteuid() == 0:
-        real_root()  # postgres refuses root, also the root of a user namespace
+        # postgres refuses root, also the root of a user namespace
+        real_root("to start postgres as its own user")
         user = "postgres"
         try:
             pwd.getpwnam(user)
@@ -79,7 +80,7 @@ def test_postgres_and_pgbench(world):
 def sshd(host):
     """Starts OpenSSH's server in the portspace, with keys of its own; returns ssh options."""
     program, keygen = need("sshd", "ssh-keygen")
-    real_root()
+    real_root("for sshd's separation of privileges")
     d = host.home / "ssh"
     d.mkdir(mode=0o700)
     for name in ("host", "user"):

@@ -26,7 +26,7 @@ class WireGuard:
     def __init__(self, host, key=None):
         self.host = host
         self.tool, program = need("wg", "wireguard-go")
-        real_root()
+        real_root("for wireguard-go: a TUN device and a socket in /var/run")
         if not os.access("/dev/net/tun", os.W_OK):
             raise Skip("there is no /dev/net/tun")
         self.name = f"pt{os.getpid() % 100000}x{host.number}"

@@ -69,6 +69,24 @@ static void a_copy_has_all_values(void **state)
 	close(b);
 }
 
+static void all_values_come_at_once(void **state)
+{
+	int a = sock(), value[SIDE_KEYS];
+	uint64_t have;
+
+	(void)state;
+	assert_int_equal(side_get_all(a, value), 0);
+	side_set(a, SIDE_TTL, 5);
+	side_set(a, SIDE_V6_UNICAST_IF, 6);
+	side_set(a, SIDE_TOS, 7);
+	side_forget(a, SIDE_TOS);
+	have = side_get_all(a, value);
+	assert_int_equal(have, 1ULL << SIDE_TTL | 1ULL << SIDE_V6_UNICAST_IF);
+	assert_int_equal(value[SIDE_TTL], 5);
+	assert_int_equal(value[SIDE_V6_UNICAST_IF], 6);
+	close(a);
+}
+
 static void old_sockets_give_way_and_new_ones_always_find_room(void **state)
 {
 	int first = sock(), v;
@@ -126,6 +144,7 @@ int main(void)
 		cmocka_unit_test(values_belong_to_one_socket),
 		cmocka_unit_test(a_duplicate_is_the_same_socket_and_a_new_one_is_not),
 		cmocka_unit_test(a_copy_has_all_values),
+		cmocka_unit_test(all_values_come_at_once),
 		cmocka_unit_test(old_sockets_give_way_and_new_ones_always_find_room),
 		cmocka_unit_test(threads_never_see_each_others_values),
 		cmocka_unit_test(descriptors_that_are_no_sockets_are_refused),

@@ -27,6 +27,7 @@
 
 #include "seal.h"
 #include "seal_lab.h"
+#include "skip.h"
 
 #define CHECK(cases) lab_check(cases, sizeof(cases) / sizeof((cases)[0]))
 
@@ -423,10 +424,8 @@ static void the_base_network_and_the_ways_around_are_denied(void **state)
 static void other_processes_are_out_of_reach_with_landlock(void **state)
 {
 	(void)state;
-	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 4) {
-		print_message("no Landlock with network rules in this kernel\n");
-		skip();
-	}
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 4)
+		skip_test("no Landlock with network rules in this kernel");
 	assert_int_equal(CHECK(denied_by_landlock), 2);
 }
 
@@ -461,10 +460,8 @@ static void tracing_is_denied_without_landlock(void **state)
 static void tracing_is_denied_with_an_older_landlock(void **state)
 {
 	(void)state;
-	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 2) {
-		print_message("no Landlock in this kernel\n");
-		skip();
-	}
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 2)
+		skip_test("no Landlock in this kernel");
 	for (lab_claimed_abi = 2; lab_claimed_abi <= 3; lab_claimed_abi++) {
 		assert_int_equal(CHECK(tracing), 2);
 		assert_int_equal(lab_check(&memory_file, 1), 1);
@@ -511,7 +508,7 @@ static void the_seal_survives_fork_and_exec(void **state)
 
 	(void)state;
 	if (access("/usr/bin/python3", X_OK) < 0)
-		skip();
+		skip_test("/usr/bin/python3 is not installed");
 	assert_int_equal(lab_run(&c, false), 0);
 	assert_int_equal(lab_run(&c, true), -EACCES);
 }
@@ -527,5 +524,5 @@ int main(void)
 		cmocka_unit_test(a_sealed_process_can_be_sealed_again),
 		cmocka_unit_test(the_seal_survives_fork_and_exec)};
 
-	return cmocka_run_group_tests(tests, lab_start_init, lab_stop_init);
+	return skip_run_group_tests(tests, lab_start_init, lab_stop_init);
 }

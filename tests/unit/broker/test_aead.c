@@ -323,6 +323,33 @@ static void wipe_leaves_nothing(void **state)
 	assert_true(sodium_is_zero((const uint8_t *)&key, sizeof(key)));
 }
 
+static void forgotten_keys_are_gone_and_others_stay(void **state)
+{
+	for (size_t c = 0; c < 2; c++) {
+		struct aead_key key = counting_key(ciphers[c], 1),
+				other = counting_key(ciphers[c], 2);
+		struct aead *aead = *state;
+		uint8_t buf[64 + AEAD_TAG] = {0}, again[64 + AEAD_TAG] = {0};
+		bool kept;
+
+		assert_int_equal(aead_seal_at(aead, &key, 7, NULL, 0, buf, 64), 0);
+		memcpy(again, buf, sizeof(buf));
+		assert_int_equal(aead_open_at(aead, &key, 7, NULL, 0, again, sizeof(again)), 64);
+		kept = aead_remembers(aead, &key); /* not by every library */
+		if (ciphers[c] == AEAD_AES256GCM)
+			assert_true(kept);
+		assert_false(aead_remembers(aead, &other));
+		aead_forget(aead, &other);
+		assert_int_equal(aead_remembers(aead, &key), kept);
+		aead_forget(aead, &key);
+		assert_false(aead_remembers(aead, &key));
+		/* It can be used anew, and gives the same. */
+		memset(again, 0, sizeof(again));
+		assert_int_equal(aead_seal_at(aead, &key, 7, NULL, 0, again, 64), 0);
+		assert_memory_equal(again, buf, sizeof(buf));
+	}
+}
+
 static void choice_follows_the_hardware(void **state)
 {
 	const unsigned gcm = 1U << AEAD_AES256GCM, chacha = 1U << AEAD_CHACHA20POLY1305;
@@ -355,6 +382,7 @@ int main(void)
 		cmocka_unit_test(rekey_is_the_specifications),
 		cmocka_unit_test(both_sides_rekey_many_times),
 		cmocka_unit_test(wipe_leaves_nothing),
+		cmocka_unit_test(forgotten_keys_are_gone_and_others_stay),
 		cmocka_unit_test(choice_follows_the_hardware),
 	};
 

@@ -132,6 +132,51 @@ static void test_foreign_source_is_refused(void **state)
 	assert_int_equal(route(f, ps, foreign, "10.1.0.5:1", "10.77.0.1:80", &hop), -ENETUNREACH);
 }
 
+/* Not even who may send from anywhere has the address that a neighbour's key gives it. */
+static void test_link_local_of_a_neighbour_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct portspace *ps = make_portspace(f, "a", "fd77::1/64");
+	struct link *wide = make_link(ps, "wide", "::/0", NULL);
+	struct link *other = make_link(ps, "other", "fd78::/64", NULL);
+	const struct addr unknown = endpoint("[fe80::1]:0").addr,
+			  dst = endpoint("[fd77::1]:0").addr;
+	struct core_next next;
+
+	assert_int_equal(core_packet_route(f->core, ps, wide, &wide->link_local, &dst, &next), 0);
+	assert_int_equal(core_packet_route(f->core, ps, other, &other->link_local, &dst, &next), 0);
+	assert_int_equal(
+		core_packet_route(f->core, ps, wide, &other->link_local, &dst, &next), -EACCES);
+	/* What somebody gave it by hand is AllowedIPs' business. */
+	assert_int_equal(core_packet_route(f->core, ps, wide, &unknown, &dst, &next), 0);
+	assert_int_equal(core_packet_route(f->core, ps, other, &unknown, &dst, &next), -EACCES);
+}
+
+/* A peer cannot teach by RIP that others' addresses may come from it. */
+static void test_taught_prefix_of_another_link_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct portspace *ps = make_portspace(f, "a", "10.77.0.1/24");
+	struct link *victim = make_link(ps, "victim", "10.1.0.0/16", NULL);
+	struct link *teacher = make_link(ps, "teacher", "10.2.0.0/16", NULL);
+	const struct addr src = endpoint("10.1.0.5:0").addr, far = endpoint("10.3.0.5:0").addr,
+			  dst = endpoint("10.77.0.1:0").addr;
+	struct prefix taught;
+	struct core_next next;
+
+	assert_int_equal(prefix_parse("10.1.0.0/16", &taught), 0);
+	assert_int_equal(core_rip_set(f->core, teacher, &taught, &addr_any4, 2, 0, 1), 0);
+	assert_int_equal(core_packet_route(f->core, ps, teacher, &src, &dst, &next), -EACCES);
+	assert_int_equal(core_packet_route(f->core, ps, victim, &src, &dst, &next), 0);
+	/* While its own link is silent RIP has the way, so it may come from anywhere. */
+	core_link_silent(f->core, victim, true);
+	assert_int_equal(core_packet_route(f->core, ps, teacher, &src, &dst, &next), 0);
+	assert_int_equal(core_packet_route(f->core, ps, victim, &src, &dst, &next), 0);
+	assert_int_equal(prefix_parse("10.3.0.0/16", &taught), 0);
+	assert_int_equal(core_rip_set(f->core, teacher, &taught, &addr_any4, 2, 0, 1), 0);
+	assert_int_equal(core_packet_route(f->core, ps, victim, &far, &dst, &next), 0);
+}
+
 static void test_equal_addresses_do_not_mix(void **state)
 {
 	struct fixture *f = *state;
@@ -318,6 +363,8 @@ int main(void)
 		T(test_longest_prefix_decides),
 		T(test_relay_goes_on_but_never_back),
 		T(test_foreign_source_is_refused),
+		T(test_link_local_of_a_neighbour_is_refused),
+		T(test_taught_prefix_of_another_link_is_refused),
 		T(test_equal_addresses_do_not_mix),
 		T(test_initiation_finds_its_portspace),
 		T(test_link_is_found_by_key),

@@ -14,6 +14,7 @@
 
 #include "hostaddr.h"
 #include "hostports.h"
+#include "skip.h"
 
 enum { MAX = 8 };
 
@@ -46,7 +47,7 @@ static int bound(int type, const char *at, struct hostport *hp)
 	len = endpoint_to_sockaddr(&e, addr_is_v4(&e.addr) ? AF_INET : AF_INET6, &ss);
 	fd = socket(ss.ss_family, type | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, len) < 0)
-		skip(); /* a host without this family */
+		skip_test("no socket at %s: %s", at, strerror(errno));
 	if (type == SOCK_STREAM)
 		assert_int_equal(listen(fd, 1), 0);
 	len = sizeof(ss);
@@ -96,9 +97,11 @@ static int nothing(const struct hostport *port, void *arg)
 
 static void test_diag_sees_servers(void **state)
 {
+	int r = hostports_diag(nothing, NULL);
+
 	(void)state;
-	if (hostports_diag(nothing, NULL) < 0)
-		skip(); /* a kernel without sock_diag */
+	if (r < 0)
+		skip_test("no sock_diag: %s", strerror(-r));
 	sees_servers(hostports_diag);
 }
 
@@ -164,5 +167,5 @@ int main(void)
 		cmocka_unit_test(test_addresses_are_the_hosts_and_not_loopback),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return skip_run_group_tests(tests, NULL, NULL);
 }

@@ -546,8 +546,7 @@ static void sources_of_the_zero_prefix_are_sources(void **state)
 	(void)state;
 	assert_int_equal(cut(&flow, 3000, 1400, &pieces), 3);
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(
-			add_from(r, &link, 0, pieces.p[i], pieces.len[i], &w), i == 2);
+		assert_int_equal(add_from(r, &link, 0, pieces.p[i], pieces.len[i], &w), i == 2);
 	check_whole(&flow, 3000, &w);
 	assert_int_equal(ip_reass_memory(r), 0);
 	forget(&pieces);

@@ -280,10 +280,168 @@ static void test_destroy_needs_force_while_in_use(void **state)
 	reap(pid);
 }
 
+static void below(struct cli *c, const char *name, const char *super, const char *error)
+{
+	char members[256];
+
+	snprintf(members, sizeof(members),
+		"\"name\":\"%s\",\"addresses\":[\"10.78.0.1/24\"],\"settings\":{\"Super\":\"%s\","
+		"\"Inherit\":\"yes\"}",
+		name, super);
+	if (error)
+		expect_error(c, "create", members, error);
+	else
+		expect_ok(c, "create", members);
+}
+
+static void test_hierarchy(void **state)
+{
+	struct bench *b = *state;
+	struct cli *c = cli_open(b);
+
+	below(c, "child", "work", "ENOENT");
+	below(c, "child", "child", "ENOENT");
+	expect_ok(c, "create", WORK ",\"addresses\":[\"10.77.0.1/24\"]");
+	below(c, "child", "work", NULL);
+	below(c, "grandchild", "child", NULL);
+	assert_true(on_disk(b, "child", "Super = work"));
+	assert_int_equal(core_find(b->f->core, "grandchild")->info.mtu, 1260);
+	expect_error(c, "destroy", WORK, "EBUSY");
+	expect_error(c, "destroy", WORK ",\"force\":true", "EBUSY");
+	expect_error(c, "destroy", "\"name\":\"child\"", "EBUSY");
+	expect_ok(c, "destroy", "\"name\":\"grandchild\"");
+	expect_ok(c, "destroy", "\"name\":\"child\"");
+	expect_ok(c, "destroy", WORK);
+	cli_close(c);
+}
+
+static void test_circle_by_name(void **state)
+{
+	struct bench *b = *state;
+	struct cli *c = cli_open(b);
+	struct config *config = make_config("10.78.0.1/24");
+	struct portspace *ps;
+
+	/* as a file of it would have it, whose super-portspace is gone */
+	strcpy(config->super, "work");
+	assert_int_equal(portspace_add(b->f->core, "waits", config, false, NULL, &ps), 0);
+	below(c, "work", "waits", "ELOOP");
+	expect_ok(c, "create", WORK ",\"addresses\":[\"10.77.0.1/24\"]");
+	assert_ptr_equal(atomic_load(&ps->super), core_find(b->f->core, "work"));
+	cli_close(c);
+}
+
+static void test_too_deep(void **state)
+{
+	struct bench *b = *state;
+	struct cli *c = cli_open(b);
+
+	expect_ok(c, "create", WORK ",\"addresses\":[\"10.77.0.1/24\"],\"mtu\":640");
+	below(c, "child", "work", "EMSGSIZE");
+	cli_close(c);
+}
+
+static void test_hide_and_unhide(void **state)
+{
+	struct bench *b = *state;
+	struct cli *c = cli_open(b);
+	json_t *reply, *hide;
+
+	expect_error(c, "hide", WORK ",\"ports\":[\"tcp/1\"]", "ENOENT");
+	expect_ok(c, "create", WORK ",\"addresses\":[\"10.77.0.1/24\"]");
+	reply = ask(c, "hide", WORK ",\"ports\":[\"tcp/22\",\"udp/5000-5010\"]");
+	assert_ok_reply(reply);
+	hide = json_object_get(reply, "hide");
+	assert_int_equal(json_array_size(hide), 2);
+	assert_string_equal(json_string_value(json_array_get(hide, 0)), "tcp/22");
+	json_decref(reply);
+	assert_true(on_disk(b, "work", "udp/5000-5010"));
+	reply = ask(c, "unhide", WORK ",\"ports\":[\"tcp/22\",\"udp/5004-5005\"]");
+	assert_ok_reply(reply);
+	hide = json_object_get(reply, "hide");
+	assert_int_equal(json_array_size(hide), 2);
+	assert_string_equal(json_string_value(json_array_get(hide, 0)), "udp/5000-5003");
+	assert_string_equal(json_string_value(json_array_get(hide, 1)), "udp/5006-5010");
+	json_decref(reply);
+	expect_error(c, "unhide", WORK ",\"ports\":[\"tcp/22\"]", "ENOENT");
+	expect_error(c, "hide", WORK ",\"ports\":[\"tcp/70000\"]", "EINVAL");
+	expect_error(c, "hide", WORK ",\"ports\":[\"icmp/1\"]", "EINVAL");
+	expect_error(c, "hide", WORK ",\"ports\":\"tcp/1\"", "EINVAL");
+	expect_error(c, "hide", WORK ",\"ports\":[1]", "EINVAL");
+	expect_error(c, "hide", WORK, "EINVAL");
+	assert_true(on_disk(b, "work", "udp/5006-5010"));
+	cli_close(c);
+}
+
+/* A program of the portspace that listens, as the port table has it. */
+static void listens(struct bench *b, const char *name, uint64_t inode, const char *at)
+{
+	struct porttab_request req = {
+		.proto = IPPROTO_TCP, .local = endpoint(at), .inode = inode, .pid = 1};
+	char file[SOCKNAME_FILE_MAX];
+	uint16_t port;
+
+	assert_int_equal(
+		porttab_listen(core_find(b->f->core, name)->porttab, &req, &port, file), 0);
+}
+
+static void expect_row(json_t *rows, int port, const char *server, const char *why, const char *by)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		const char *got = json_string_value(json_object_get(row, "by"));
+
+		if (json_integer_value(json_object_get(row, "port")) != port ||
+			strcmp(json_string_value(json_object_get(row, "server")), server) != 0)
+			continue;
+		assert_string_equal(json_string_value(json_object_get(row, "why")), why);
+		assert_string_equal(got ? got : "", by ? by : "");
+		return;
+	}
+	fail_msg("port %d of %s is not listed", port, server);
+}
+
+static void test_ports(void **state)
+{
+	struct bench *b = *state;
+	struct cli *c = cli_open(b);
+	json_t *reply, *rows;
+
+	expect_error(c, "ports", WORK, "ENOENT");
+	expect_ok(c, "create", WORK ",\"addresses\":[\"10.77.0.1/24\"]");
+	below(c, "child", "work", NULL);
+	listens(b, "work", 1001, "0.0.0.0:80");
+	listens(b, "work", 1002, "0.0.0.0:81");
+	listens(b, "work", 1003, "0.0.0.0:82");
+	listens(b, "work", 1004, "127.0.0.1:83");
+	listens(b, "child", 1005, "0.0.0.0:81");
+	listens(b, "child", 1006, "127.0.0.1:80");
+	expect_ok(c, "hide", "\"name\":\"child\",\"ports\":[\"tcp/82\"]");
+	reply = ask(c, "ports", "\"name\":\"child\"");
+	assert_ok_reply(reply);
+	rows = json_object_get(reply, "ports");
+	assert_int_equal(json_array_size(rows), 5);
+	expect_row(rows, 80, "child", "own", NULL);
+	expect_row(rows, 80, "work", "inherited", NULL); /* loopback's server is not in the way */
+	expect_row(rows, 81, "child", "own", NULL);
+	expect_row(rows, 81, "work", "overridden", "child");
+	expect_row(rows, 82, "work", "hidden", "child");
+	json_decref(reply);
+	cli_close(c);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		T(test_hierarchy),
+		T(test_circle_by_name),
+		T(test_too_deep),
+		T(test_hide_and_unhide),
+		T(test_ports),
 		T(test_create_is_on_disk_before_the_reply),
 		T(test_file_that_was_not_loaded_is_not_overwritten),
 		T(test_full_disk_changes_nothing),

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "porttab.h"
+#include "skip.h"
 
 enum { SOCKETS = 6, STEPS = 40, SEQUENCES = 4000, TRIES = 3, EXIT_SKIP = 77 };
 
@@ -261,12 +262,8 @@ static void run(uint8_t proto, uint8_t sharing)
 		_exit(sequences(proto, sharing));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == EXIT_SKIP) {
-		print_message(
-			"skipped: no network namespace of our own (needs root or unprivileged "
-			"user namespaces)\n");
-		skip();
-	}
+	if (WEXITSTATUS(status) == EXIT_SKIP)
+		skip_test("no network namespace: neither root nor user namespaces");
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
@@ -337,5 +334,5 @@ int main(void)
 		cmocka_unit_test(test_udp_both),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return skip_run_group_tests(tests, setup, NULL);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "skip.h"
 #include "udpio_priv.h"
 
 /* ---- a kernel that refuses: in place of libc's functions ---- */
@@ -223,7 +224,7 @@ static void equal_sizes_share_one_call(void **state)
 	if (!sa.gso || !sb.gro) {
 		udpio_close(a.io);
 		udpio_close(b.io);
-		skip();
+		skip_test("this kernel has no segmentation offload for UDP (GSO, GRO)");
 	}
 	group_calls = 0;
 	for (uint32_t i = 0; i < 40; i++)
@@ -416,7 +417,7 @@ static void interface_without_checksums_switches_segments_off(void **state)
 	if (!stats.gso) {
 		udpio_close(a.io);
 		udpio_close(b.io);
-		skip();
+		skip_test("this kernel has no segmentation offload for UDP (GSO)");
 	}
 	fail_with = EIO;
 	fail_calls = 1;
@@ -451,7 +452,7 @@ static void path_too_narrow_for_segments_gets_them_singly(void **state)
 	if (!stats.gso) {
 		udpio_close(a.io);
 		udpio_close(b.io);
-		skip();
+		skip_test("this kernel has no segmentation offload for UDP (GSO)");
 	}
 	send_one(&a, &b.at, 0, 10);
 	for (uint32_t i = 1; i < 21; i++)
@@ -534,7 +535,7 @@ static void group_that_is_half_sent_continues_where_it_stopped(void **state)
 	if (!stats.gso) {
 		udpio_close(a.io);
 		udpio_close(b.io);
-		skip();
+		skip_test("this kernel has no segmentation offload for UDP (GSO)");
 	}
 	for (uint32_t i = 0; i < 6; i++)
 		send_one(&a, &b.at, i, i < 5 ? 200 : 50);
@@ -615,5 +616,5 @@ int main(void)
 		TEST(open_reports_what_is_wrong),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return skip_run_group_tests(tests, NULL, NULL);
 }

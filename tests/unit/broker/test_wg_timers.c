@@ -157,20 +157,26 @@ static void message_of_an_expired_session_is_dropped(void **state)
 static void all_keys_are_wiped_after_540_seconds(void **state)
 {
 	struct world *w = connected(7);
+	struct aead_key keys[2][2];
 
 	(void)state;
 	world_run(w, 538 * WG_S);
 	for (int side = 0; side < 2; side++)
 		assert_false(sodium_is_zero(
 			(uint8_t *)w->side[side].peer->slot, sizeof(w->side[side].peer->slot)));
-	for (int side = 0; side < 2; side++)
+	for (int side = 0; side < 2; side++) {
+		keys[side][0] = w->side[side].peer->cur->send;
+		keys[side][1] = w->side[side].peer->cur->recv;
 		w->side[side].changed = 0;
+	}
 	world_run(w, 3 * WG_S);
 	for (int side = 0; side < 2; side++) {
 		const struct wg_peer *peer = w->side[side].peer;
 
 		assert_true(sodium_is_zero((const uint8_t *)peer->slot, sizeof(peer->slot)));
 		assert_true(sodium_is_zero((const uint8_t *)&peer->begun, sizeof(peer->begun)));
+		for (int i = 0; i < 2; i++)
+			assert_false(aead_remembers(w->side[side].wg->aead, &keys[side][i]));
 		assert_null(w->side[side].wg->indices);
 		assert_true(wg_deadline(w->side[side].wg) == UINT64_MAX);
 		assert_int_equal(w->side[side].changed, 1);
