@@ -107,7 +107,8 @@ static int send_udp(struct sending *s, uint32_t *mtup)
 
 	if (addr_is_multicast(&s->dst.addr))
 		return send_group(s);
-	if (pps->flows && flow_answer(pps, &s->src, &s->dst, s->ttl, s->tos, s->payload, s->len, &r))
+	if (pps->flows &&
+		flow_answer(pps, &s->src, &s->dst, s->ttl, s->tos, s->payload, s->len, &r))
 		return r;
 	if (plane_owns(pps, NULL, &s->dst.addr)) {
 		const struct plane_udp udp = {.pps = pps,

@@ -10,209 +10,13 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <utlist.h>
 
 #include "dgrams.h"
 #include "inherit.h"
 #include "ip.h"
 #include "log.h"
 
-#define SECOND_NS UINT64_C(1000000000)
-
 enum { PORT_TRIES = 64 };
-
-/* ---- tables ---- */
-
-static bool has_socket(const struct flow *flow)
-{
-	return flow->kind == FLOW_HOST || flow->kind == FLOW_BASE;
-}
-
-static uint64_t ends_ns(const struct flow *flow)
-{
-	return flow->used_ns + (flow->answered ? FLOW_ANSWERED_S : FLOW_FRESH_S) * SECOND_NS;
-}
-
-static void set_timer(struct plane_flows *flows)
-{
-	uint64_t at = UINT64_MAX;
-
-	if (flows->fresh)
-		at = ends_ns(flows->fresh);
-	if (flows->answered && ends_ns(flows->answered) < at)
-		at = ends_ns(flows->answered);
-	plane_timer_set(flows->pps->plane, &flows->timer, at);
-}
-
-static void expire(struct plane_timer *timer, uint64_t now_ns)
-{
-	struct plane_flows *flows =
-		(struct plane_flows *)((char *)timer - offsetof(struct plane_flows, timer));
-
-	while (flows->fresh && ends_ns(flows->fresh) <= now_ns)
-		flow_end(flows->fresh);
-	while (flows->answered && ends_ns(flows->answered) <= now_ns)
-		flow_end(flows->answered);
-	set_timer(flows);
-}
-
-static struct plane_flows *flows_get(struct plane_ps *pps)
-{
-	if (!pps->flows) {
-		pps->flows = calloc(1, sizeof(*pps->flows));
-		if (pps->flows) {
-			pps->flows->pps = pps;
-			pps->flows->timer.fn = expire;
-		}
-	}
-	return pps->flows;
-}
-
-static struct flow *find(struct plane_flows *flows, const struct flow_key *key)
-{
-	struct flow *flow = NULL;
-
-	if (flows)
-		HASH_FIND(hh, flows->flows, key, sizeof(*key), flow);
-	return flow;
-}
-
-/* The flow that has this port of `pps` for its own, towards the other end. */
-static struct flow *find_back(
-	const struct plane_ps *pps, uint16_t port, const struct endpoint *other)
-{
-	const struct flow_key key = {.a.port = port, .b = *other};
-	struct flow *flow = NULL;
-
-	if (pps->flows)
-		HASH_FIND(hh_back, pps->flows->back, &key, sizeof(key), flow);
-	return flow;
-}
-
-static void unlist(struct flow *flow)
-{
-	if (flow->answered)
-		DL_DELETE(flow->owner->answered, flow);
-	else
-		DL_DELETE(flow->owner->fresh, flow);
-}
-
-static void touch(struct flow *flow, bool answered)
-{
-	unlist(flow);
-	flow->answered |= answered;
-	flow->used_ns = flow->plane->now_ns;
-	if (flow->answered)
-		DL_APPEND(flow->owner->answered, flow);
-	else
-		DL_APPEND(flow->owner->fresh, flow);
-}
-
-static void destroy(struct watch *watch)
-{
-	free(watch);
-}
-
-void flow_end(struct flow *flow)
-{
-	struct plane_flows *owner = flow->owner;
-
-	HASH_DEL(owner->flows, flow);
-	if (flow->server)
-		HASH_DELETE(hh_back, flow->server->back, flow);
-	unlist(flow);
-	owner->n--;
-	if (has_socket(flow)) {
-		int fd = flow->watch.fd;
-
-		owner->nsockets--;
-		flow->plane->flow_sockets--;
-		watch_discard(&flow->plane->poller, &flow->watch, destroy);
-		if (fd >= 0)
-			close(fd);
-	} else {
-		free(flow);
-	}
-}
-
-/* The portspace gives up what is worth least to it. */
-static void make_room(struct plane_flows *flows, bool socket)
-{
-	struct flow *flow;
-
-	while (flows->n >= FLOW_MAX)
-		flow_end(flows->fresh ? flows->fresh : flows->answered);
-	if (!socket || (flows->nsockets < FLOW_SOCKETS_MAX &&
-			       flows->pps->plane->flow_sockets < FLOW_SOCKETS_ALL))
-		return;
-	DL_FOREACH(flows->fresh, flow)
-	{
-		if (has_socket(flow))
-			break;
-	}
-	if (!flow)
-		DL_FOREACH(flows->answered, flow)
-		{
-			if (has_socket(flow))
-				break;
-		}
-	if (flow)
-		flow_end(flow);
-}
-
-/* In the tables from now on. NULL: out of memory, or of sockets. */
-static struct flow *flow_new(struct plane_ps *pps, enum flow_kind kind, struct plane_link *link,
-	const struct flow_key *key)
-{
-	struct plane_flows *flows = flows_get(pps);
-	struct flow *flow = flows ? calloc(1, sizeof(*flow)) : NULL;
-
-	if (!flow)
-		return NULL;
-	flow->plane = pps->plane;
-	flow->kind = kind;
-	flow->owner = flows;
-	flow->link = link;
-	flow->key = *key;
-	flow->used_ns = pps->plane->now_ns;
-	make_room(flows, has_socket(flow));
-	if (has_socket(flow) && pps->plane->flow_sockets >= FLOW_SOCKETS_ALL) {
-		free(flow);
-		return NULL;
-	}
-	HASH_ADD(hh, flows->flows, key, sizeof(flow->key), flow);
-	if (!flow->hh.tbl) {
-		free(flow);
-		return NULL;
-	}
-	DL_APPEND(flows->fresh, flow);
-	flows->n++;
-	if (has_socket(flow)) {
-		watch_init(&flow->watch, -1, NULL);
-		flows->nsockets++;
-		pps->plane->flow_sockets++;
-	}
-	set_timer(flows);
-	return flow;
-}
-
-/* Binds it to a port of the portspace that answers. False: that has another flow already. */
-static bool flow_bind(
-	struct flow *flow, struct plane_ps *server, uint16_t port, const struct endpoint *other)
-{
-	struct plane_flows *flows = flows_get(server);
-
-	if (!flows || find_back(server, port, other))
-		return false;
-	flow->back.a.port = port;
-	flow->back.b = *other;
-	HASH_ADD(hh_back, flows->back, back, sizeof(flow->back), flow);
-	if (!flow->hh_back.tbl)
-		return false;
-	flow->server = flows;
-	return true;
-}
 
 /* ---- to the peer ---- */
 
@@ -234,7 +38,7 @@ int flow_send_back(struct flow *flow, uint8_t ttl, uint8_t tos, uint8_t *payload
 		.src = src->addr,
 		.dst = dst->addr};
 
-	touch(flow, true);
+	flow_touch(flow, true);
 	if (!flow->link)
 		return dgram_input(&inside);
 	return ipstack_udp_send(
@@ -316,7 +120,7 @@ static int send_super(struct flow *flow, const struct plane_udp *udp)
 
 static int send_on(struct flow *flow, const struct plane_udp *udp)
 {
-	touch(flow, false);
+	flow_touch(flow, false);
 	flow->link = udp->link; /* it may have moved to another way */
 	switch (flow->kind) {
 	case FLOW_INHERITED:
@@ -406,7 +210,7 @@ int flow_input(const struct plane_udp *udp)
 {
 	const struct flow_key key = {.a = udp->src, .b = udp->dst};
 	struct plane *plane = udp->pps->plane;
-	struct flow *flow = find(udp->pps->flows, &key);
+	struct flow *flow = flow_find(udp->pps->flows, &key);
 	struct inherit_found found;
 	int r;
 
@@ -432,7 +236,7 @@ int flow_input(const struct plane_udp *udp)
 bool flow_answer(struct plane_ps *pps, const struct endpoint *src, const struct endpoint *dst,
 	uint8_t ttl, uint8_t tos, uint8_t *payload, size_t len, int *rp)
 {
-	struct flow *flow = find_back(pps, src->port, dst);
+	struct flow *flow = flow_find_back(pps, src->port, dst);
 
 	if (!flow || flow->kind != FLOW_INHERITED)
 		return false;
@@ -506,7 +310,7 @@ void flow_gateway(struct plane_ps *pps, const struct ipstack_delivery *d)
 		if (ipstack_udp_open(d, &udp.src.port, &udp.dst.port, &udp.payload, &udp.len) < 0)
 			return;
 		key = (struct flow_key){.a = udp.src, .b = udp.dst};
-		flow = find(pps->flows, &key);
+		flow = flow_find(pps->flows, &key);
 		if (!flow)
 			flow = open_gateway(pps, &udp, &key, &err);
 		if (flow)
@@ -520,7 +324,7 @@ void flow_gateway(struct plane_ps *pps, const struct ipstack_delivery *d)
 
 bool flow_returned(const struct plane_udp *udp)
 {
-	struct flow *flow = find_back(udp->pps, udp->dst.port, &udp->src);
+	struct flow *flow = flow_find_back(udp->pps, udp->dst.port, &udp->src);
 
 	if (!flow)
 		return false;
@@ -547,7 +351,7 @@ bool flow_error(struct plane_ps *pps, const struct ipstack_error *e)
 	/* Our packet was an answer to the peer. */
 	key.a = (struct endpoint){e->dst, ip_get16(e->payload + 2)};
 	key.b = (struct endpoint){e->src, ip_get16(e->payload)};
-	flow = find(pps->flows, &key);
+	flow = flow_find(pps->flows, &key);
 	if (flow && flow->kind == FLOW_INHERITED) {
 		there.src = flow->local.addr;
 		there.dst = flow->back.b.addr;
@@ -557,7 +361,7 @@ bool flow_error(struct plane_ps *pps, const struct ipstack_error *e)
 		flow_end(flow);
 		return true;
 	}
-	flow = find_back(pps, key.b.port, &key.a);
+	flow = flow_find_back(pps, key.b.port, &key.a);
 	if (!flow || flow->kind != FLOW_SUPER)
 		return false;
 	flow_unreachable(flow, e->err);

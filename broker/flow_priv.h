@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What flow.c (tables, ends, the ways inside the broker) and flow_base.c (sockets of the base
- * network) share. */
+/* What flow.c (the ways inside the broker), flow_base.c (sockets of the base network) and
+ * flow_table.c share. */
 #ifndef PERSONA_BROKER_FLOW_PRIV_H
 #define PERSONA_BROKER_FLOW_PRIV_H
 
@@ -47,14 +47,33 @@ struct plane_flows {
 	struct plane_timer timer;
 };
 
-/* flow.c */
+/* ---- flow_table.c ---- */
+
+/* By what the peer calls; NULL when there is none. flows may be NULL. */
+struct flow *flow_find(struct plane_flows *flows, const struct flow_key *key);
+/* The flow that has this port of `pps` for its own, towards the other end; NULL when there is none.
+ */
+struct flow *flow_find_back(
+	const struct plane_ps *pps, uint16_t port, const struct endpoint *other);
+/* In the tables from now on; others may have to end for it. NULL: out of memory, or of sockets. */
+struct flow *flow_new(struct plane_ps *pps, enum flow_kind kind, struct plane_link *link,
+	const struct flow_key *key);
+/* Binds it to a port of the portspace that answers. False: that has another flow already. */
+bool flow_bind(
+	struct flow *flow, struct plane_ps *server, uint16_t port, const struct endpoint *other);
+/* It was used, and perhaps by an answer. */
+void flow_touch(struct flow *flow, bool answered);
+/* Frees it. One with a socket stays valid until the turn ends. */
 void flow_end(struct flow *flow);
+
+/* ---- flow.c ---- */
+
 /* The peer gets an answer: the payload with the room around it as everywhere. */
 int flow_send_back(struct flow *flow, uint8_t ttl, uint8_t tos, uint8_t *payload, size_t len);
 /* Tells the peer why nothing answers: a positive errno. */
 void flow_unreachable(struct flow *flow, int err);
 
-/* flow_base.c */
+/* ---- flow_base.c ---- */
 
 /* Where does the host have a UDP service at this port? False: nowhere but at loopback. */
 bool flow_host_service(struct plane *plane, const struct endpoint *dst, struct endpoint *atp);

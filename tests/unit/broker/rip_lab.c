@@ -447,7 +447,7 @@ void settle(const char *what, unsigned max)
 			fail_msg("%s: not converged after %u s", what, max);
 		run_until(lab.now + SECOND / 10);
 	}
-	print_message("%s: %u portspaces, %u links: %.1f s\n", what, lab.n, lab.ncables,
+	print_message("# %s: %u portspaces, %u links: %.1f s\n", what, lab.n, lab.ncables,
 		(double)(lab.now - begin) / (double)SECOND);
 }
 

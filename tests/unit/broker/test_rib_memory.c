@@ -159,7 +159,7 @@ static void check(struct rib *rib)
 
 static void test_allocations_that_fail(void **state)
 {
-	struct rib *rib;
+	struct rib *rib = NULL;
 
 	(void)state;
 	assert_int_equal(rib_new(&rib), 0);

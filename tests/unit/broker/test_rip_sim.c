@@ -194,7 +194,7 @@ static void test_lossy_links(void **state)
 	}
 	/* Six updates in a row must be lost for a route to go: one in 15,000. */
 	print_message(
-		"a fifth of all packets lost: not converged at %u of %u looks\n", wrong, looks);
+		"# a fifth of all packets lost: not converged at %u of %u looks\n", wrong, looks);
 	assert_true(wrong < looks / 4);
 	lab.loss = 0;
 	settle("no more loss", 90);
