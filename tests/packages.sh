@@ -12,7 +12,7 @@ if [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ]; then
 	PACKAGES_BUILD="$PACKAGES_BUILD libipsec-mb-dev"
 fi
 # shellcheck disable=SC2034
-PACKAGES_QUICKSTART='iproute2 tcpdump curl nginx-light'
+PACKAGES_QUICKSTART='iproute2 tcpdump curl nginx-light iputils-ping'
 # shellcheck disable=SC2034
 PACKAGES_TEST='clang clang-format-14 clang-tidy cppcheck shellcheck python3 iproute2 util-linux
 	tcpdump tshark curl wget nginx-light apache2-utils haproxy redis-server redis-tools postgresql

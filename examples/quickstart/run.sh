@@ -204,6 +204,11 @@ printf '  hostA$ persona-run work -- curl http://10.77.0.2/\n'
 got=$(at A persona-run work -- curl -sSf http://10.77.0.2/)
 echo "  $got"
 [ "$got" = "$secret" ]
+if command -v ping >/dev/null 2>&1; then
+	printf '  hostA$ persona-run work -- ping -c 1 10.77.0.2\n'
+	at A persona-run work -- ping -c 1 -W 5 10.77.0.2 | sed -n 's/^\(.*bytes from\)/  \1/p'
+	at A persona-run work -- ping -c 1 -W 5 10.77.0.2 >/dev/null
+fi
 
 bold 'What the base network saw of it'
 if [ -n "$tcpdump" ]; then
@@ -211,7 +216,7 @@ if [ -n "$tcpdump" ]; then
 	at A curl -s --connect-timeout 2 "http://$address_B:9/end-of-capture" || true
 	until_true 5 sh -c "tcpdump -nr '$capture' 'tcp port 9' 2>/dev/null | grep -q ."
 	tail -c "+$((plain_bytes + 1))" "$capture" >"$work/tunnel"
-	packets=$(tcpdump -nr "$capture" 'tcp port 51820' 2>/dev/null | wc -l)
+	packets=$(tcpdump -nr "$capture" 'port 51820' 2>/dev/null | wc -l)
 	echo "  $packets encrypted packets on port 51820"
 	[ "$packets" -gt 0 ]
 	if grep -aq "$secret" "$work/tunnel"; then

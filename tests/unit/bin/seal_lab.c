@@ -107,7 +107,7 @@ unsigned lab_check(const struct seal_case *cases, size_t n)
 			print_error("%s: %d, not %d\n", cases[i].name, after, cases[i].sealed);
 		assert_int_equal(after, cases[i].sealed);
 		if (before == after)
-			print_message("proves nothing here: %s\n", cases[i].name);
+			print_message("# proves nothing here: %s\n", cases[i].name);
 		else
 			proven++;
 	}
