@@ -104,7 +104,8 @@ if [ $quick = 0 ]; then
 		run_tests asan 'asan and ubsan' -t 4 --suite unit --suite fuzz
 		PERSONA_BROKER=$out/asan/broker/persona-broker PERSONA_TEST_BYTES=50000000 \
 			PERSONA_TEST_SCALE=3 run_tests gcc 'asan broker end to end' -t 3 \
-			run-run net-streams net-links net-abuse net-bulk
+			run-run net-streams net-links net-abuse net-bulk net-datagrams net-names \
+			net-hierarchy net-gateway
 		unset ASAN_OPTIONS UBSAN_OPTIONS
 	fi
 	if build tsan gcc -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized; then

@@ -24,6 +24,38 @@ static void test_nobody_speaks_for_an_unknown_socket(void **state)
 	close(a);
 }
 
+/* A question about the very connection that it comes by, and more behind it. */
+static void test_question_about_itself(void **state)
+{
+	uint8_t in[ASK_MAX], out[ASK_REPLY_MAX];
+	struct ask_reply rep;
+	int b = server(0, "0.0.0.0:7"), a = app(0);
+
+	(void)state;
+	for (int op = ASK_DGRAM_BIND; op <= ASK_DGRAM_OPTION; op++) {
+		int asker = app(0);
+		struct ask_request req = request(asker, op, IPPROTO_UDP, 0, "0.0.0.0:0");
+		ssize_t n;
+
+		req.option = ASK_OPT_RECVERR;
+		n = ask_encode_request(&req, in, sizeof(in));
+		assert_true(n > 0);
+		/* both are there when the plane looks: it is held up by no one else */
+		assert_int_equal(send(asker, in, (size_t)n, 0), n);
+		(void)!send(asker, "\xff\xff", 2, MSG_NOSIGNAL);
+		n = recv(asker, out, sizeof(out), 0);
+		if (n > 0) {
+			assert_int_equal(ask_decode_reply(out, (size_t)n, &rep), 0);
+			assert_int_equal(rep.err, EBADF);
+		}
+		close(asker);
+	}
+	send_to(a, "127.0.0.1:7", "alive", 5);
+	expect_text(b, "alive", NULL);
+	close(a);
+	close(b);
+}
+
 static void test_garbage_costs_its_sender_the_socket(void **state)
 {
 	uint8_t buf[DGRAM_HEAD];
@@ -182,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_nobody_speaks_for_an_unknown_socket),
+		T(test_question_about_itself),
 		T(test_garbage_costs_its_sender_the_socket),
 		T(test_slow_receiver_loses_its_own_only),
 		T(test_shutdown),
