@@ -189,7 +189,7 @@ static int answer(struct plane_dgrams *dgrams, const struct ask_request *req, st
 {
 	struct dgram *d = dgram_find(dgrams, req->inode);
 
-	if (!d)
+	if (!d || d->asking) /* a question is no datagram socket */
 		return -EBADF;
 	if (!d->data && !d->bound) {
 		d->proto = req->proto;

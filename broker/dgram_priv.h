@@ -41,6 +41,7 @@ struct dgram {
 	pid_t pid;	/* who connected; the quota's */
 	uint64_t inode; /* of the application's end; 0: not asked yet */
 	bool data;	/* its first message was a datagram, or somebody asked about it */
+	bool asking;	/* its first message was a question */
 	uint8_t proto;	/* IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6 */
 	uint8_t flags;	/* enum ask_bind_flags */
 	bool bound;	/* local.port is taken */

@@ -116,7 +116,10 @@ static void serve(struct dgram *d)
 		return;
 	if (len > 0 && ask_decode_request(in, (size_t)len, &req) == 0 && req.op >= ASK_DGRAM_BIND &&
 		req.op <= ASK_DGRAM_OPTION) {
+		d->asking = true;
 		dgram_answer(d->owner, &req, &rep);
+		if (!d->owner) /* closed: its inode belongs to another socket by now */
+			return;
 		/* who has the answer has what came of the datagrams before it, too */
 		dgram_server_flush(d->server);
 		n = ask_encode_reply(&rep, out, sizeof(out));

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-from persona_test import PYTHON, check, equal, link, main, only_underlay, test  # noqa: E402
+from persona_test import PYTHON, check, equal, link, main, only_underlay, test, wait_for  # noqa: E402
 from family import WEB, ask, echo, fetch, nest, serve_host  # noqa: E402
 
 TARGET = "198.51.100.7"
@@ -58,6 +58,37 @@ def test_web_server_behind_a_gateway(world):
     strange = [p for p in outside if TARGET not in p]
     equal(strange, [], "packets of the gateway's host to elsewhere")
     check(lo.alive() and own.alive(), "a server ended")
+
+
+@test
+def test_gateway_is_announced_by_rip(world):
+    """A - R - gateway: A has no route of its own; who does not let RIP teach the prefix gets none."""
+    a, r, b = world.host("a"), world.host("r"), world.host("b")
+    t = target(world, b)
+    gateway = "198.51.100.0/24"
+    rip = ("--rip", "--rip-update", "1")
+    for h, more in ((a, ("--network", "10.77.0.0/24," + gateway)),
+                    (r, ("--network", "10.77.0.0/24," + gateway)),
+                    (b, ("--network", "10.77.0.0/24," + gateway, "--gateway", gateway))):
+        h.start_broker()
+        h.persona("create", "work", "--address", f"10.77.0.{h.number}/24", *rip, *more).ok()
+    a.persona("create", "narrow", "--address", "10.77.0.77/24", *rip).ok()
+    link(a, "work", r, "work")
+    link(r, "work", b, "work")
+    link(a, "narrow", r, "work", extra_b=("10.77.0.77/32",))
+    serve_host(t, "target", 80)
+
+    def learned(portspace):
+        table = a.persona("route", "show", "--json", portspace).json()["routes"]
+        return {x["prefix"]: x["source"] for x in table if x["used"]}
+
+    wait_for("A learns the gateway's prefix", lambda: learned("work").get(gateway) == "rip")
+    equal(fetch(a, "work", f"http://{TARGET}/"), f"target {b.address}", "through the gateway")
+    # RIP has come by the same link, for addresses inside the network
+    wait_for("narrow learns an address", lambda: learned("narrow").get(
+        f"10.77.0.{b.number}/32") == "rip")
+    check(gateway not in learned("narrow"), "RIP taught a prefix outside of Network")
+    equal(errno(a, "narrow", TARGET), "ENETUNREACH", "without a route")
 
 
 @test
