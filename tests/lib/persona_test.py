@@ -729,6 +729,7 @@ def main():
         print(f"1..0 # SKIP {missing}")
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not as nohup(1) has it: children inherit it
     print(f"1..{len(tests)}")
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     for number, function in enumerate(tests, 1):
