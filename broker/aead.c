@@ -296,6 +296,7 @@ int aead_rekey(struct aead *aead, struct aead_key *key)
 	int r = aead_seal_at(aead, key, UINT64_MAX, NULL, 0, block, AEAD_KEY);
 
 	if (r == 0) {
+		aead_forget(aead, key); /* what was sealed with it stays secret */
 		memcpy(key->key, block, AEAD_KEY);
 		key->counter = 0;
 	}

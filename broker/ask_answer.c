@@ -30,7 +30,7 @@ static bool bindable(const struct portspace *ps, const struct addr *a)
 static int check_bind(const struct portspace *ps, pid_t pid, const struct ask_request *req,
 	struct porttab_request *rp)
 {
-	if (req->proto != IPPROTO_TCP && req->proto != IPPROTO_UDP)
+	if (req->proto != IPPROTO_TCP) /* datagram sockets ask the plane, which knows whose they are */
 		return -EPROTONOSUPPORT;
 	if (!bindable(ps, &req->local.addr))
 		return -EADDRNOTAVAIL;
@@ -98,6 +98,8 @@ static int answer_lease(struct core *core, struct portspace *ps, pid_t pid,
 {
 	int err;
 
+	if (req->proto != IPPROTO_TCP)
+		return -EPROTONOSUPPORT;
 	pthread_mutex_lock(&core->lock);
 	err = porttab_lease(ps->porttab, req->proto, pid, &rep->port, &rep->count);
 	pthread_mutex_unlock(&core->lock);

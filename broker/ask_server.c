@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "log.h"
 #include "core_priv.h"
+#include "strayfd.h"
 
 struct client {
 	struct ask_server *server;
@@ -182,11 +183,9 @@ static int serve(struct ask_server *server, int fd, const struct peer *peer, str
 	struct ask_request req;
 	struct ask_reply rep;
 	struct portspace *ps;
-	int passed, r;
-	ssize_t len = fdmsg_recv(fd, in, sizeof(in), &passed);
+	ssize_t len = strayfd_recv(fd, in, sizeof(in));
+	int r;
 
-	if (passed >= 0)
-		close(passed);
 	if (len <= 0)
 		return (int)len;
 	if (ask_decode_request(in, (size_t)len, &req) < 0) {

@@ -178,6 +178,8 @@ static void detach(struct carrier *c)
 		DL_DELETE(c->worker->draining, c);
 	forget_counts(c);
 	carrier_unhold(c);
+	aead_forget(c->worker->aead, &c->tx);
+	aead_forget(c->worker->aead, &c->rx);
 	carrier_hello_free(c->hello);
 	c->hello = NULL;
 	chunk_put(&c->worker->chunks, c->rbuf);

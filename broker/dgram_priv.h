@@ -15,7 +15,6 @@ enum {
 	/* A slot of the input: room, payload, room. Not a multiple of the page, so that slots do
 	 * not fall on the same cache sets. */
 	DGRAM_SLOT = 65728,
-	DGRAM_CONTROL = 1056, /* descriptors that came uninvited (SCM_MAX_FD) */
 	DGRAM_QUEUE_MAX = 64, /* deliveries collected */
 	DGRAM_QUEUE_BYTES = 1 << 18,
 	/* Bytes of a socket's receive buffer, as setsockopt takes them (the kernel doubles). The

@@ -26,36 +26,19 @@ enum {
 
 /* ---- a connection's input ---- */
 
-/* Descriptors that came with a message are nobody's. */
-static void drop_descriptors(struct msghdr *msg)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		const size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			strayfd_close(fd);
-		}
-	}
-}
-
 static int receive(struct dgram_server *server, int fd)
 {
 	int n;
 
 	for (unsigned i = 0; server->control && i < PLANE_BATCH; i++) {
-		server->in[i].msg_hdr.msg_control = server->control + i * DGRAM_CONTROL;
-		server->in[i].msg_hdr.msg_controllen = DGRAM_CONTROL;
+		server->in[i].msg_hdr.msg_control = server->control + i * STRAYFD_CONTROL;
+		server->in[i].msg_hdr.msg_controllen = STRAYFD_CONTROL;
 	}
 	n = recvmmsg(fd, server->in, PLANE_BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 	if (n < 0)
 		return -errno;
 	for (int i = 0; server->control && i < n; i++)
-		drop_descriptors(&server->in[i].msg_hdr);
+		strayfd_drop(&server->in[i].msg_hdr);
 	return n;
 }
 
@@ -108,10 +91,9 @@ static void serve(struct dgram *d)
 	uint8_t in[ASK_MAX], out[ASK_REPLY_MAX];
 	struct ask_request req;
 	struct ask_reply rep;
-	int passed, n;
-	ssize_t len = fdmsg_recv(d->watch.fd, in, sizeof(in), &passed);
+	ssize_t len = strayfd_recv(d->watch.fd, in, sizeof(in));
+	int n;
 
-	strayfd_close(passed);
 	if (len == -EAGAIN || len == -EINTR)
 		return;
 	if (len > 0 && ask_decode_request(in, (size_t)len, &req) == 0 && req.op >= ASK_DGRAM_BIND &&
@@ -289,7 +271,7 @@ static int start_listening(struct dgram_server *server)
 	/* Nobody can pass a descriptor in, where the kernel lets us refuse: the last close of one
 	 * may block, and that would be ours. */
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){0}, sizeof(int)) < 0) {
-		server->control = malloc((size_t)PLANE_BATCH * DGRAM_CONTROL);
+		server->control = malloc((size_t)PLANE_BATCH * STRAYFD_CONTROL);
 		if (!server->control)
 			return -ENOMEM;
 	}

@@ -132,7 +132,8 @@ struct dgram *dgram_find(struct plane_dgrams *dgrams, uint64_t inode)
 		return d;
 	/* Nobody has spoken of it yet: it is one of those at the list's head. */
 	for (d = dgrams->all; d && !d->inode; d = next) {
-		next = d->next;
+		/* One that has an inode may be closed meanwhile; behind it nothing is looked for. */
+		next = d->next && !d->next->inode ? d->next : NULL;
 		if (dgram_learn_inode(d) && d->inode == inode)
 			return d;
 	}

@@ -340,6 +340,13 @@ bool flow_returned(const struct plane_udp *udp)
 
 /* ---- errors ---- */
 
+/* Does it say that the peer is not there any more? A path that is broken for now, or narrower than
+ * thought, says nothing of the peer (RFC 1122, sections 3.2.2.1 and 4.2.3.9). */
+static bool is_final(const struct ipstack_error *e)
+{
+	return e->hard && e->err != EMSGSIZE;
+}
+
 bool flow_error(struct plane_ps *pps, const struct ipstack_error *e)
 {
 	struct ipstack_error there = *e;
@@ -358,13 +365,15 @@ bool flow_error(struct plane_ps *pps, const struct ipstack_error *e)
 		return dgram_error_input(flow->server->pps, &there);
 	}
 	if (flow) {
-		flow_end(flow);
+		if (is_final(e))
+			flow_end(flow);
 		return true;
 	}
 	flow = flow_find_back(pps, key.b.port, &key.a);
 	if (!flow || flow->kind != FLOW_SUPER)
 		return false;
-	flow_unreachable(flow, e->err);
+	if (e->err != EMSGSIZE) /* later ones are cut to fit; the peer has no part in it */
+		flow_unreachable(flow, e->err);
 	return true;
 }
 

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "netlink.h"
 #include "netlink_view.h"
+#include "strayfd.h"
 
 enum { REQUESTS_AT_ONCE = 16 };
 
@@ -125,7 +126,7 @@ static bool serve(struct client *c)
 		answer(c, buf, (size_t)n);
 	n = flush(c);
 	/* the program's send returns now */
-	(void)!recv(c->fd, buf, 1, MSG_DONTWAIT);
+	(void)strayfd_recv(c->fd, buf, 1);
 	if (n < 0)
 		uv_poll_start(&c->poll, UV_WRITABLE | UV_DISCONNECT, readable);
 	return n == 0;

@@ -106,19 +106,23 @@ void plane_ip_watch(struct plane_ps *pps)
 		plane_timer_set(pps->plane, &pps->ip_timer, pps->plane->now_ns + TICK_NS);
 }
 
+static struct plane_group *group_find(const struct plane_ps *pps, const struct addr *a)
+{
+	struct plane_group *group;
+
+	HASH_FIND(hh, pps->groups, a, sizeof(*a), group);
+	return group;
+}
+
 static bool group_joined(const struct plane_ps *pps, const struct addr *a)
 {
 	static const struct addr all4 = {{[10] = 0xff, 0xff, 224, 0, 0, 1}};
 	static const struct addr all6 = {{0xff, 0x02, [15] = 1}};
 	static const struct addr broadcast = {{[10] = 0xff, 0xff, 255, 255, 255, 255}};
-	const struct plane_group *group;
 
 	if (addr_equal(a, &all4) || addr_equal(a, &all6) || addr_equal(a, &broadcast))
 		return true;
-	for (group = pps->groups; group; group = group->next)
-		if (addr_equal(&group->addr, a))
-			return true;
-	return false;
+	return group_find(pps, a);
 }
 
 bool plane_owns(const struct plane_ps *pps, const struct plane_link *link, const struct addr *a)
@@ -130,17 +134,18 @@ bool plane_owns(const struct plane_ps *pps, const struct plane_link *link, const
 
 int plane_group_join(struct plane_ps *pps, const struct addr *addr)
 {
-	struct plane_group *group;
+	struct plane_group *group = group_find(pps, addr);
 
-	for (group = pps->groups; group; group = group->next)
-		if (addr_equal(&group->addr, addr))
-			break;
 	if (!group) {
 		group = calloc(1, sizeof(*group));
 		if (!group)
 			return -ENOMEM;
 		group->addr = *addr;
-		LL_PREPEND(pps->groups, group);
+		HASH_ADD(hh, pps->groups, addr, sizeof(group->addr), group);
+		if (!group->hh.tbl) {
+			free(group);
+			return -ENOMEM;
+		}
 	}
 	group->count++;
 	return 0;
@@ -148,14 +153,11 @@ int plane_group_join(struct plane_ps *pps, const struct addr *addr)
 
 void plane_group_leave(struct plane_ps *pps, const struct addr *addr)
 {
-	struct plane_group *group;
+	struct plane_group *group = group_find(pps, addr);
 
-	for (group = pps->groups; group; group = group->next)
-		if (addr_equal(&group->addr, addr))
-			break;
 	if (!group || --group->count > 0)
 		return;
-	LL_DELETE(pps->groups, group);
+	HASH_DEL(pps->groups, group);
 	free(group);
 }
 

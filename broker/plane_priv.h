@@ -165,7 +165,7 @@ struct plane_link {
 struct plane_group {
 	struct addr addr;
 	unsigned count;
-	struct plane_group *next;
+	UT_hash_handle hh; /* by addr */
 };
 
 struct plane_ps {

@@ -46,7 +46,7 @@ static void free_parts(struct plane_ps *pps)
 	while (pps->groups) {
 		struct plane_group *group = pps->groups;
 
-		LL_DELETE(pps->groups, group);
+		HASH_DEL(pps->groups, group);
 		free(group);
 	}
 	portspace_unref(pps->ps);

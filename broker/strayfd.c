@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "strayfd.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,4 +51,37 @@ void strayfd_close(int fd)
 	else if (close_elsewhere(fd) == 0)
 		return;
 	close(fd);
+}
+
+void strayfd_drop(struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		const size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			strayfd_close(fd);
+		}
+	}
+}
+
+ssize_t strayfd_recv(int sock, void *buf, size_t cap)
+{
+	/* What finds no room is closed by the kernel, in this thread. */
+	_Alignas(struct cmsghdr) uint8_t control[STRAYFD_CONTROL];
+	struct iovec iov = {.iov_base = buf, .iov_len = cap};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return -errno;
+	strayfd_drop(&msg);
+	return msg.msg_flags & MSG_TRUNC ? -EMSGSIZE : n;
 }

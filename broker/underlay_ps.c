@@ -156,6 +156,20 @@ void underlay_ps_detach(struct plane_ps *super)
 		detach(super->nests);
 }
 
+/* A link of a neighbour, which another port of the same network serves, may have been heard here. */
+static void forget(struct underlay_ps *u)
+{
+	struct plane_ps *pps;
+	struct plane_link *pl;
+
+	for (pps = u->plane->portspaces; pps; pps = pps->hh.next)
+		DL_FOREACH(pps->links, pl)
+		{
+			if (pl->underlay == &u->underlay)
+				pl->underlay = pps->underlay;
+		}
+}
+
 void underlay_ps_put(struct underlay *underlay)
 {
 	struct underlay_ps *u = (struct underlay_ps *)underlay;
@@ -164,6 +178,7 @@ void underlay_ps_put(struct underlay *underlay)
 	if (!u || --u->users > 0)
 		return;
 	detach(u);
+	forget(u);
 	for (at = &u->plane->flush; *at && *at != underlay;)
 		at = &(*at)->next_flush;
 	if (*at)

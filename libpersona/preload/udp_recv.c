@@ -304,8 +304,8 @@ ssize_t udp_receive(int fd, struct tag *tag, struct iovec *parts, struct msghdr 
 static __attribute__((noinline)) ssize_t receive_many(
 	int fd, struct tag *tag, struct msghdr *msg, int flags)
 {
-	struct iovec parts[UDP_IOV_MAX + 1];
-	int r = user_read(parts + 1, msg->msg_iov, msg->msg_iovlen * sizeof(*parts));
+	struct iovec parts[UDP_IOV_MAX + 1], *given = msg->msg_iov;
+	ssize_t r = user_read(parts + 1, given, msg->msg_iovlen * sizeof(*parts));
 
 	if (r < 0)
 		return r;
@@ -313,7 +313,9 @@ static __attribute__((noinline)) ssize_t receive_many(
 	if (msg->msg_iovlen == UDP_IOV_MAX)
 		return -EMSGSIZE;
 	msg->msg_iov = parts + 1;
-	return udp_receive(fd, tag, parts, msg, flags);
+	r = udp_receive(fd, tag, parts, msg, flags);
+	msg->msg_iov = given;
+	return r;
 }
 
 /* `msg` is a copy. */

@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 	const size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
 	struct prefix *prefixes = calloc(n ? n : 1, sizeof(prefixes[0]));
 	double *times = calloc(n ? n : 1, sizeof(times[0]));
-	struct rib_via via[16] = {{NULL}};
+	struct rib_via via[16] = {0};
 	struct rib *rib;
 
 	if (n < 2 || !prefixes || !times || rib_new(&rib) < 0) {

@@ -301,6 +301,7 @@ static void both_sides_rekey_many_times(void **state)
 			assert_int_equal(aead_rekey(*state, &tx), 0);
 			assert_int_equal(aead_rekey(*state, &rx), 0);
 			assert_memory_not_equal(tx.key, old.key, AEAD_KEY);
+			assert_false(aead_remembers(*state, &old));
 			memcpy(buf, "message", 8);
 			assert_int_equal(aead_seal(*state, &tx, NULL, 0, buf, 8), 0);
 			memcpy(sealed, buf, sizeof(buf));

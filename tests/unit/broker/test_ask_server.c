@@ -106,6 +106,19 @@ static void test_bind_refuses_other_protocols(void **state)
 	assert_int_equal(answer(*state, &req).err, EPROTONOSUPPORT);
 }
 
+/* Datagram sockets ask the packet plane: here anybody could take every port without a socket. */
+static void test_ports_of_udp_are_not_given_here(void **state)
+{
+	static const enum ask_op ops[] = {ASK_BIND, ASK_LISTEN, ASK_LEASE};
+	struct ask_request req = {
+		.proto = IPPROTO_UDP, .local = endpoint("0.0.0.0:53"), .inode = 1};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		req.op = ops[i];
+		assert_int_equal(answer(*state, &req).err, EPROTONOSUPPORT);
+	}
+}
+
 static void test_listen_gives_a_free_path(void **state)
 {
 	struct bench *b = *state;
@@ -411,6 +424,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_bind_takes_own_addresses_only),
 		T(test_bind_refuses_other_protocols),
+		T(test_ports_of_udp_are_not_given_here),
 		T(test_listen_gives_a_free_path),
 		T(test_local_finds_living_servers),
 		T(test_lease_gives_blocks),

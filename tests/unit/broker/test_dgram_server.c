@@ -40,7 +40,6 @@ static void test_question_about_itself(void **state)
 		req.option = ASK_OPT_RECVERR;
 		n = ask_encode_request(&req, in, sizeof(in));
 		assert_true(n > 0);
-		/* both are there when the plane looks: it is held up by no one else */
 		assert_int_equal(send(asker, in, (size_t)n, 0), n);
 		(void)!send(asker, "\xff\xff", 2, MSG_NOSIGNAL);
 		n = recv(asker, out, sizeof(out), 0);

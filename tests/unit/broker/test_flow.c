@@ -466,6 +466,34 @@ static void test_host_service(void **state)
 	assert_int_equal(plane.flow_sockets, 1);
 }
 
+/* What the network says of answers on their way to the peer. */
+static void test_only_a_final_error_ends_a_flow(void **state)
+{
+	uint8_t quote[8] = {0};
+	struct ipstack_error e = {.src = endpoint("10.2.0.1:0").addr,
+		.dst = endpoint("10.2.0.9:0").addr,
+		.proto = IPPROTO_UDP,
+		.payload = quote,
+		.len = sizeof(quote)};
+
+	(void)state;
+	ip_put16(quote, 53);
+	ip_put16(quote + 2, 4000);
+	world.server = NULL;
+	world.host = true;
+	assert_int_equal(call(&link_a, "10.2.0.9:4000", "10.2.0.1:53"), 0);
+	e.err = EHOSTUNREACH; /* for now */
+	assert_true(flow_error(child, &e));
+	assert_int_equal(child->flows->n, 1);
+	e.err = EMSGSIZE; /* hard, as sockets have it; but the path is only narrower */
+	e.hard = true;
+	assert_true(flow_error(child, &e));
+	assert_int_equal(child->flows->n, 1);
+	e.err = ECONNREFUSED;
+	assert_true(flow_error(child, &e));
+	assert_int_equal(child->flows->n, 0);
+}
+
 static void gateway_call(struct plane_link *link, const char *src, const char *dst)
 {
 	uint8_t packet[64] = {0};
@@ -550,6 +578,9 @@ static void test_gateway_by_the_super_portspace(void **state)
 	assert_false(flow_returned(&back));
 	ip_put16(quote, back.dst.port);
 	ip_put16(quote + 2, 53);
+	assert_true(flow_error(super, &e));
+	assert_int_equal(world.nunreachable, 1);
+	e.err = EMSGSIZE; /* the next one is sent in pieces */
 	assert_true(flow_error(super, &e));
 	assert_int_equal(world.nunreachable, 1);
 	/* its super-portspace is not there */
@@ -659,6 +690,7 @@ int main(void)
 		T(test_equal_peers_do_not_mix),
 		T(test_errors_pass_on),
 		T(test_host_service),
+		T(test_only_a_final_error_ends_a_flow),
 		T(test_gateway_by_the_base_network),
 		T(test_gateway_by_the_super_portspace),
 		T(test_time),

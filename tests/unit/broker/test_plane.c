@@ -208,6 +208,72 @@ static void test_same_key_twice_does_no_harm(void **state)
 	echo_works(0, "10.7.0.2:7", 1, "0.0.0.0:7");
 }
 
+/* ---- portspaces below another one ---- */
+
+/* Its links go through the network of host `at`'s portspace, from this port. */
+static struct portspace *make_below(int at, const char *name, const char *address, uint16_t port)
+{
+	struct config *config = make_config(address);
+	struct portspace *ps;
+
+	snprintf(config->super, sizeof(config->super), "p");
+	config->listen_port = port;
+	assert_int_equal(portspace_add(hosts[at].f->core, name, config, false, NULL, &ps), 0);
+	return ps;
+}
+
+static void link_to(struct portspace *from, const struct portspace *to, const char *endpoint_text)
+{
+	struct config *config = portspace_config(from);
+	struct config_peer *peer;
+	struct prefix prefix;
+
+	assert_non_null(config);
+	assert_int_equal(config_add_peer(config, &to->public_key, &peer), 0);
+	snprintf(peer->name, sizeof(peer->name), "link");
+	snprintf(peer->endpoint, sizeof(peer->endpoint), "%s", endpoint_text);
+	assert_int_equal(prefix_parse("10.9.0.0/24", &prefix), 0);
+	assert_int_equal(config_add_allowed(peer, &prefix), 0);
+	assert_int_equal(link_add(from, peer, NULL), 0);
+	portspace_set_config(from, config);
+}
+
+/* Moves this process from one portspace of a host to another. */
+static void move(int host, struct portspace *from, struct portspace *to)
+{
+	portspace_leave(hosts[host].f->core, from, getpid());
+	enter(to);
+}
+
+/* A peer may speak to the port of another portspace below the same one: links that were heard there
+ * go on when that portspace ends. */
+static void test_port_of_a_neighbour_ends(void **state)
+{
+	struct portspace *stays = make_below(0, "stays", "10.9.0.1/32", 1000);
+	struct portspace *goes = make_below(0, "goes", "10.10.0.1/32", 2000);
+	struct portspace *other = make_below(1, "other", "10.9.0.2/32", 1000);
+	int a, b;
+
+	(void)state;
+	echo_works(0, "10.7.0.2:7", 1, "0.0.0.0:7"); /* host 1 knows where host 0 is */
+	link_to(stays, other, "");
+	link_to(other, stays, "10.7.0.1:2000");
+	move(0, hosts[0].ps, stays);
+	move(1, hosts[1].ps, other);
+	a = server(0, "0.0.0.0:7");
+	b = app(1);
+	send_to(b, "10.9.0.1:7", "there", 5);
+	expect_text(a, "there", NULL);
+	portspace_remove(hosts[0].f->core, goes);
+	/* a question is answered behind what the control loop said before it */
+	close(server(0, "0.0.0.0:8"));
+	assert_int_equal(app_connect(0, a, 0, "10.9.0.2:9"), 0);
+	send_to(a, NULL, "back", 4);
+	expect_error(a, ECONNREFUSED, NULL);
+	close(a);
+	close(b);
+}
+
 /* ---- a peer that speaks only WireGuard ---- */
 
 struct stranger {
@@ -511,6 +577,7 @@ int main(void)
 		T(test_portspace_added_later),
 		T(test_two_portspaces_have_their_own_ports),
 		T(test_same_key_twice_does_no_harm),
+		T(test_port_of_a_neighbour_ends),
 		T(test_datagrams_with_a_stranger),
 		T(test_stranger_cannot_lie_about_its_address),
 		T(test_stranger_is_told_of_closed_ports),
