@@ -171,15 +171,18 @@ static int answer_option(struct dgram *d, const struct ask_request *req)
 /* What it had sent before the question goes out first. False: it has ended. */
 static bool drain(struct dgram *d)
 {
+	const uint64_t *fanout = &d->server->fanout;
+	const uint64_t before = *fanout;
 	int n;
 
-	for (unsigned done = 0; done < DGRAM_DRAIN_MAX; done += (unsigned)n) {
+	for (unsigned done = 0; done < DGRAM_DRAIN_MAX && *fanout - before < DGRAM_DRAIN_MAX;
+		done += (unsigned)n) {
 		n = dgram_read(d);
 		if (n < 0) {
 			dgram_close(d);
 			return false;
 		}
-		if (n < PLANE_BATCH)
+		if (n == 0)
 			break;
 	}
 	return true;

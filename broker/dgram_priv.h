@@ -21,7 +21,11 @@ enum {
 	 * least has room for one datagram of any size. */
 	DGRAM_BUFFER = 212992,
 	DGRAM_BUFFER_MIN = 66560,
-	DGRAM_DRAIN_MAX = 4096 /* messages sent on before a question is answered */
+	/* Messages sent on before a question is answered; and what they may become when they go to
+	 * groups: who floods groups cannot have it all kept in order. */
+	DGRAM_DRAIN_MAX = 4096,
+	/* Copies of what one socket sent in a turn; who makes more sends one datagram a turn. */
+	DGRAM_FANOUT = 128
 };
 
 _Static_assert(DGRAM_SLOT >= PLANE_HEADROOM + DGRAM_PAYLOAD_MAX + 1 + PLANE_TAILROOM,
@@ -48,6 +52,7 @@ struct dgram {
 	bool connected;
 	bool recverr;
 	bool shut_rd, shut_wr;
+	bool fans_out; /* its last datagrams became more than DGRAM_FANOUT */
 	struct endpoint local, peer;
 	struct dgram_group *groups;
 	unsigned ngroups;
@@ -93,6 +98,7 @@ struct dgram_server {
 	char *path;
 	struct plane_timer resting; /* the listener waits for descriptors */
 	unsigned count;
+	uint64_t fanout; /* copies made for groups */
 	uint64_t ngone; /* sockets whose application's end was gone before it was known */
 	struct dgram_pid *pids;
 	uint8_t hash_key[16];
@@ -148,6 +154,10 @@ void dgram_send(struct dgram *d, const struct dgram_head *head, uint8_t *payload
 
 void dgram_queue(
 	struct dgram *d, const struct dgram_head *head, const uint8_t *payload, size_t len);
+/* The same for a datagram that goes to many: calls follow each other, with the same payload and
+ * *startedp false at first. */
+void dgram_queue_many(struct dgram *d, const struct dgram_head *head, const uint8_t *payload,
+	size_t len, bool *startedp);
 /* Forgets what waits for this socket. */
 void dgram_queue_forget(struct dgram *d);
 

@@ -47,22 +47,33 @@ void dgram_server_flush(struct dgram_server *server)
 	server->queue_len = 0;
 }
 
-void dgram_queue(struct dgram *d, const struct dgram_head *head, const uint8_t *payload, size_t len)
+/* Where the payload is; `same`: it is that of the delivery before. */
+static uint32_t put_payload(
+	struct dgram_server *server, const uint8_t *payload, size_t len, bool same)
+{
+	uint32_t offset = (uint32_t)server->queue_len;
+
+	if (same && server->nqueue > 0)
+		return server->queue[server->nqueue - 1].offset;
+	memcpy(server->queue_data + offset, payload, len);
+	server->queue_len += len;
+	return offset;
+}
+
+static void add(struct dgram *d, const struct dgram_head *head, const uint8_t *payload, size_t len,
+	bool same)
 {
 	struct dgram_server *server = d->server;
 	struct dgram_delivery *q;
 
-	if (d->shut_rd)
-		return;
-	if (server->nqueue == DGRAM_QUEUE_MAX || server->queue_len + len > DGRAM_QUEUE_BYTES)
+	if (server->nqueue == DGRAM_QUEUE_MAX ||
+		(!same && server->queue_len + len > DGRAM_QUEUE_BYTES))
 		dgram_server_flush(server);
 	q = &server->queue[server->nqueue];
 	dgram_head_encode(head, q->head);
-	q->offset = (uint32_t)server->queue_len;
+	q->offset = put_payload(server, payload, len, same);
 	q->len = (uint32_t)len;
 	q->next = -1;
-	memcpy(server->queue_data + server->queue_len, payload, len);
-	server->queue_len += len;
 	if (d->first < 0) {
 		d->first = (int)server->nqueue;
 		d->next_queued = server->queued;
@@ -71,6 +82,22 @@ void dgram_queue(struct dgram *d, const struct dgram_head *head, const uint8_t *
 		server->queue[d->last].next = (int)server->nqueue;
 	}
 	d->last = (int)server->nqueue++;
+}
+
+void dgram_queue(struct dgram *d, const struct dgram_head *head, const uint8_t *payload, size_t len)
+{
+	if (!d->shut_rd)
+		add(d, head, payload, len, false);
+}
+
+void dgram_queue_many(struct dgram *d, const struct dgram_head *head, const uint8_t *payload,
+	size_t len, bool *startedp)
+{
+	d->server->fanout++;
+	if (d->shut_rd)
+		return;
+	add(d, head, payload, len, *startedp);
+	*startedp = true;
 }
 
 void dgram_queue_forget(struct dgram *d)

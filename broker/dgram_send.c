@@ -89,6 +89,7 @@ static int send_group(struct sending *s)
 
 		if (s->link && s->link != pl)
 			continue;
+		server->fanout++;
 		out.link = pl;
 		out.ttl = udp.ttl;
 		memcpy(copy, s->payload, s->len);

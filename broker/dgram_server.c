@@ -26,15 +26,15 @@ enum {
 
 /* ---- a connection's input ---- */
 
-static int receive(struct dgram_server *server, int fd)
+static int receive(struct dgram_server *server, int fd, unsigned most)
 {
 	int n;
 
-	for (unsigned i = 0; server->control && i < PLANE_BATCH; i++) {
+	for (unsigned i = 0; server->control && i < most; i++) {
 		server->in[i].msg_hdr.msg_control = server->control + i * STRAYFD_CONTROL;
 		server->in[i].msg_hdr.msg_controllen = STRAYFD_CONTROL;
 	}
-	n = recvmmsg(fd, server->in, PLANE_BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	n = recvmmsg(fd, server->in, most, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 	if (n < 0)
 		return -errno;
 	for (int i = 0; server->control && i < n; i++)
@@ -62,7 +62,8 @@ static int send_headless(struct dgram *d, const uint8_t *begin, uint8_t *payload
 int dgram_read(struct dgram *d)
 {
 	struct dgram_server *server = d->server;
-	int n = receive(server, d->watch.fd);
+	const uint64_t before = server->fanout;
+	int n = receive(server, d->watch.fd, d->fans_out ? 1 : PLANE_BATCH);
 
 	if (n < 0)
 		return n == -EAGAIN || n == -EINTR ? 0 : n;
@@ -82,6 +83,7 @@ int dgram_read(struct dgram *d)
 			return -EPROTO;
 		dgram_send(d, &head, payload, len - DGRAM_HEAD);
 	}
+	d->fans_out = server->fanout - before > DGRAM_FANOUT;
 	return n;
 }
 

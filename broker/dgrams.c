@@ -429,6 +429,7 @@ static int input_group(const struct plane_udp *udp)
 	struct plane_dgrams *dgrams = udp->pps->dgrams;
 	struct dgram_port *port = port_find(dgrams, port_key(IPPROTO_UDP, udp->dst.port));
 	const struct dgram_head head = data_head(udp);
+	bool started = false;
 	struct dgram *d;
 	int r = -ECONNREFUSED;
 
@@ -441,7 +442,7 @@ static int input_group(const struct plane_udp *udp)
 		if (!bound_to_group(d, &udp->dst.addr) ||
 			!wants_group(d, &udp->dst.addr, head.ifindex))
 			continue;
-		dgram_queue(d, &head, udp->payload, udp->len);
+		dgram_queue_many(d, &head, udp->payload, udp->len, &started);
 		r = 0;
 	}
 	return r;

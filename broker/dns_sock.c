@@ -144,7 +144,7 @@ static ssize_t receive_datagram(
 	struct iovec iov[2] = {{bytes, sizeof(bytes)}, {buf, cap}};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 	struct sockaddr_storage ss;
-	struct dgram_head head;
+	struct dgram_head head = {.kind = DGRAM_DATA};
 	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT);
 	socklen_t len;
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "hostaddr.h"
 
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 /* The last answer of the kernel. */
 static struct {
@@ -65,4 +68,77 @@ size_t hostaddr_list(const struct addr *like, struct addr list[HOSTADDR_MAX])
 			list[n++] = known.list[i];
 	pthread_mutex_unlock(&known.lock);
 	return n;
+}
+
+int hostaddr_source(const struct endpoint *to, struct addr *srcp)
+{
+	const int family = addr_is_v4(&to->addr) ? AF_INET : AF_INET6;
+	const int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage ss;
+	socklen_t len = endpoint_to_sockaddr(to, family, &ss);
+	struct endpoint e;
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	/* Nothing is sent: the kernel looks for the route, and binds. */
+	if (connect(fd, (struct sockaddr *)&ss, len) < 0)
+		r = -errno;
+	len = sizeof(ss);
+	if (r == 0 && getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		r = -errno;
+	close(fd);
+	if (r == 0)
+		r = endpoint_from_sockaddr((struct sockaddr *)&ss, len, &e);
+	if (r == 0)
+		*srcp = e.addr;
+	return r;
+}
+
+static bool is_at(const struct ifaddrs *i, struct addr *ap)
+{
+	struct endpoint e;
+
+	if (!i->ifa_addr ||
+		endpoint_from_sockaddr(i->ifa_addr, sizeof(struct sockaddr_storage), &e) < 0)
+		return false;
+	*ap = e.addr;
+	return true;
+}
+
+/* The network of this entry has the address. */
+static bool covers(const struct ifaddrs *i, const struct addr *a)
+{
+	struct endpoint mask;
+	struct addr own;
+	bool same = true;
+
+	if (!is_at(i, &own) || addr_is_v4(&own) != addr_is_v4(a))
+		return false;
+	if (addr_equal(&own, a))
+		return true;
+	if (!i->ifa_netmask ||
+		endpoint_from_sockaddr(i->ifa_netmask, sizeof(struct sockaddr_storage), &mask) < 0)
+		return false;
+	for (int k = 0; k < 16; k++)
+		same = same && ((own.b[k] ^ a->b[k]) & mask.addr.b[k]) == 0;
+	return same;
+}
+
+bool hostaddr_is_beside(const struct addr *a, const struct addr *b)
+{
+	struct ifaddrs *all, *i, *k;
+	struct addr own;
+	bool found = false;
+
+	if (getifaddrs(&all) < 0)
+		return false;
+	for (i = all; i && !found; i = i->ifa_next) {
+		if (!is_at(i, &own) || !addr_equal(&own, a))
+			continue;
+		for (k = all; k && !found; k = k->ifa_next)
+			found = strcmp(k->ifa_name, i->ifa_name) == 0 && covers(k, b);
+	}
+	freeifaddrs(all);
+	return found;
 }

@@ -23,7 +23,7 @@
 enum {
 	/* A program reads with at least a page: no message of a dump is larger (netlink(7)). */
 	NETLINK_PART_MAX = 3712,
-	NETLINK_OUT_MAX = 16 << 20, /* bytes of the dumps of one send; ENOBUFS beyond */
+	NETLINK_OUT_MAX = 16 << 20, /* bytes of dumps that wait for a process; ENOBUFS beyond */
 	NETLINK_DUMPS_MAX = 8,	    /* dumps in one send; EBUSY beyond */
 	NETLINK_NAME_MAX = 16	    /* IFNAMSIZ */
 };
@@ -82,6 +82,7 @@ struct netlink_msg {
 struct netlink_out {
 	struct netlink_msg *msgs;
 	size_t bytes; /* in all of them */
+	size_t elsewhere; /* bytes that wait for the same reader in other queues */
 };
 
 void netlink_out_clear(struct netlink_out *out);

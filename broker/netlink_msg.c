@@ -106,7 +106,7 @@ int netlink_emit_part(struct netlink_ctx *c, const struct nlmsghdr *nlh)
 {
 	if (c->part && c->part->len + MNL_ALIGN(nlh->nlmsg_len) > NETLINK_PART_MAX)
 		netlink_flush_part(c);
-	if (!c->part && c->out->bytes + NETLINK_PART_MAX > NETLINK_OUT_MAX)
+	if (!c->part && c->out->bytes + c->out->elsewhere + NETLINK_PART_MAX > NETLINK_OUT_MAX)
 		return -ENOBUFS;
 	if (!c->part)
 		c->part = new_msg(c, NETLINK_PART_MAX);

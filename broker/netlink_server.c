@@ -85,6 +85,20 @@ static int flush(struct client *c)
 	return 0;
 }
 
+/* What other connections of the process have not read. */
+static size_t waits_elsewhere(const struct client *c)
+{
+	const struct client *other;
+	size_t bytes = 0;
+
+	DL_FOREACH(c->server->clients, other)
+	{
+		if (other != c && other->pid == c->pid)
+			bytes += other->out.bytes;
+	}
+	return bytes;
+}
+
 static void answer(struct client *c, const void *msg, size_t len)
 {
 	struct netlink_portspace view;
@@ -97,6 +111,7 @@ static void answer(struct client *c, const void *msg, size_t len)
 		log_warning("out of memory");
 		return;
 	}
+	c->out.elsewhere = waits_elsewhere(c);
 	if (netlink_answer(&view.view, &req, msg, len, &c->out) < 0)
 		log_warning("out of memory");
 	netlink_view_clear(&view);

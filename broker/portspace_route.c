@@ -66,16 +66,32 @@ struct rib_via *portspace_route_via(struct portspace *ps, const struct config_ro
 	return link ? &link->via : NULL;
 }
 
-static void set_one(struct set *set, const struct rib_route *route)
+/* What stays as it was keeps its age. */
+static uint64_t since_ms(const struct rib *rib, const struct rib_route *route)
 {
-	int r = rib_set(set->ps->rib, route);
+	const struct rib_route *old = rib_get(rib, &route->prefix);
+
+	while (old && (old->source != route->source || old->via != route->via))
+		old = old->next;
+	return old && old->metric == route->metric && addr_equal(&old->next_hop, &route->next_hop)
+		       ? old->since_ms
+		       : route->since_ms;
+}
+
+static void set_one(struct set *set, const struct rib_route *given)
+{
+	struct rib_route route = *given;
+	int r;
+
+	route.since_ms = since_ms(set->ps->rib, given);
+	r = rib_set(set->ps->rib, &route);
 
 	if (r < 0) {
 		set->error = r;
 		return;
 	}
 	set->done[set->ndone++] = (struct portspace_route){
-		.prefix = route->prefix, .source = route->source, .via = route->via};
+		.prefix = route.prefix, .source = route.source, .via = route.via};
 	breathe(set);
 }
 

@@ -3,15 +3,17 @@
  * (plane_priv.h).
  *
  * Model: each socket is an underlay of its own, so that a peer is answered by the socket that it
- * spoke to; `base` chooses one for a peer that has not been heard. A family without a socket that
- * can leave the host gets one at a port of the kernel's choice: who listens nowhere can dial all
- * the same. */
+ * spoke to; `base` chooses one for a peer that has not been heard: the one at the address
+ * that the kernel's routes want, or beside it. Where none is, there will be one at the wildcard
+ * address and a port of the kernel's choice: who listens nowhere, or at other cables only, can dial
+ * all the same. There is at most one such socket for each family. */
 #define LOG_MODULE "underlay"
 #include "plane_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "hostaddr.h"
 #include "udpio.h"
 
 enum { ROUNDS = 4 /* system calls of one socket in a turn */ };
@@ -38,29 +40,43 @@ static struct base_socket *of_watch(struct watch *watch)
 	return (struct base_socket *)((char *)watch - offsetof(struct base_socket, watch));
 }
 
-/* How well does the socket serve this destination? */
-static int suits(const struct base_socket *s, const struct addr *to)
+static int open_socket(struct base *base, const struct endpoint *at);
+
+/* How well does the socket serve a destination that the kernel would send to from `src`? */
+static int suits(const struct base_socket *s, const struct addr *src)
 {
-	if (addr_is_v4(&s->at.addr) != addr_is_v4(to))
+	const struct addr *at = &s->at.addr;
+
+	if (addr_is_v4(at) != addr_is_v4(src))
 		return 0;
-	if (addr_is_any(&s->at.addr))
-		return 2;
-	return addr_is_loopback(&s->at.addr) == addr_is_loopback(to) ? 3 : 1;
+	if (addr_equal(at, src))
+		return 3;
+	if (addr_is_any(at))
+		return 1; /* it sends from `src` */
+	return hostaddr_is_beside(src, at) ? 2 : 0;
 }
 
-static struct base_socket *choose(struct base *base, const struct addr *to)
+/* For a peer that is not known by the socket that it speaks to. NULL: there is no way to it. */
+static struct base_socket *choose(struct base *base, const struct endpoint *to)
 {
+	const struct endpoint any = {.addr = addr_is_v4(&to->addr) ? addr_any4 : addr_any6};
 	struct base_socket *best = NULL;
 	int best_suits = 0;
+	struct addr src;
 
+	if (hostaddr_source(to, &src) < 0)
+		return NULL;
 	for (size_t i = 0; i < base->n; i++) {
-		int n = suits(&base->sockets[i], to);
+		int n = suits(&base->sockets[i], &src);
 
 		if (n > best_suits) {
 			best = &base->sockets[i];
 			best_suits = n;
 		}
 	}
+	/* From the address of another cable the answers would go astray. */
+	if (!best && open_socket(base, &any) == 0)
+		best = &base->sockets[base->n - 1];
 	return best;
 }
 
@@ -70,7 +86,7 @@ static void socket_send(
 	struct base_socket *s = (struct base_socket *)underlay;
 
 	if (addr_is_v4(&s->at.addr) != addr_is_v4(&to->addr))
-		s = choose(s->base, &to->addr);
+		s = choose(s->base, to);
 	if (!s)
 		return;
 	udpio_send(s->io, to, msg, len);
@@ -80,7 +96,7 @@ static void socket_send(
 static void base_send(
 	struct underlay *underlay, const struct endpoint *to, uint8_t *msg, size_t len)
 {
-	struct base_socket *s = choose((struct base *)underlay, &to->addr);
+	struct base_socket *s = choose((struct base *)underlay, to);
 
 	if (s)
 		socket_send(&s->underlay, to, msg, len);

@@ -19,7 +19,8 @@ PACKAGES_TEST='clang clang-format-14 clang-tidy cppcheck shellcheck python3 ipro
 	postgresql-contrib openssh-server openssh-client git iperf3 nodejs openssl
 	openjdk-17-jdk-headless golang-github-flynn-noise-dev
 	iputils-ping traceroute netcat-openbsd bind9-dnsutils bind9-host dnsmasq-base bsdutils wireguard-go
-	wireguard-tools'
+	wireguard-tools ngtcp2-server ngtcp2-client ntpsec-ntpdig snmp snmpd tftpd-hpa tftp-hpa
+	busybox openbsd-inetd mosh socat chromium golang-go'
 
 # Installs those that are missing. As an ordinary user with sudo where that asks for no password.
 # Never fatal: what needs an absent program says so.
@@ -34,6 +35,7 @@ packages_install() {
 			command -v "$p" >/dev/null 2>&1 && continue
 			;;
 		nginx-light) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] && continue ;;
+		golang-go) command -v go >/dev/null 2>&1 && continue ;;
 		openjdk-*) command -v javac >/dev/null 2>&1 && continue ;;
 		clang-format-14) command -v clang-format >/dev/null 2>&1 && continue ;;
 		postgresql*) ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 && continue ;;

@@ -72,9 +72,19 @@ int ask_broker_at(const struct ask_request *req, struct ask_reply *repp, uint8_t
 	return -repp->err;
 }
 
-int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap)
+static __attribute__((noinline)) int ask_large(
+	const struct ask_request *req, struct ask_reply *repp, size_t cap)
 {
 	uint8_t reply[ASK_LARGE];
 
 	return ask_broker_at(req, repp, reply, cap < sizeof(reply) ? cap : sizeof(reply));
+}
+
+/* Most answers are small, and some threads' stacks and signal stacks as well. */
+int ask_broker(const struct ask_request *req, struct ask_reply *repp, size_t cap)
+{
+	uint8_t reply[ASK_SMALL];
+
+	return cap > sizeof(reply) ? ask_large(req, repp, cap)
+				   : ask_broker_at(req, repp, reply, sizeof(reply));
 }

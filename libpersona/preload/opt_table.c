@@ -197,7 +197,10 @@ static const struct opt table[] = {
 	SPECIAL(IPPROTO_IPV6, IPV6_MULTICAST_IF, KIND_UDP6),
 	SPECIAL(IPPROTO_IPV6, IPV6_UNICAST_IF, KIND_UDP6),
 
-	/* one datagram of several calls, or several of one, has no place to be kept */
+	VALUE(IPPROTO_UDP, UDP_SEGMENT, KIND_UDP, SIDE_SEGMENT, 0, 0xffff, 0),
+	/* allows datagrams to come as one; none ever does */
+	BOOL(IPPROTO_UDP, UDP_GRO, KIND_UDP, SIDE_GRO, 0),
+	/* one datagram of several calls has no place to be kept */
 	CONST(IPPROTO_UDP, UDP_CORK, KIND_UDP, 0, ENOPROTOOPT),
 	BOOL(IPPROTO_UDP, UDP_NO_CHECK6_TX, KIND_UDP, SIDE_NO_CHECK6_TX, 0),
 	BOOL(IPPROTO_UDP, UDP_NO_CHECK6_RX, KIND_UDP, SIDE_NO_CHECK6_RX, 0),

@@ -48,6 +48,13 @@ bool udp_is_likely(int fd, struct tag *tagp, const void *addr)
 	return true;
 }
 
+bool udp_is_inside(const struct addr *a)
+{
+	const struct shim_info *si = info_get();
+
+	return addr_is_loopback(a) || (si && info_own(&si->info, a) >= 0);
+}
+
 void udp_look_all(void)
 {
 	for (int fd = 0; fd < INHERITED_MAX; fd++)
@@ -139,13 +146,16 @@ int udp_flags(int fd, struct tag *tag, uint32_t set, uint32_t clear)
 	return tag_set(fd, tag);
 }
 
-/* Notes the address that the broker answered. */
-static int settle(int fd, struct tag *tag, enum tag_phase phase, const struct endpoint *local)
+/* Notes the address that the broker answered; `peer` is NULL without one. */
+static int settle(int fd, struct tag *tag, enum tag_phase phase, const struct endpoint *local,
+	const struct addr *peer)
 {
 	bool wildcard = addr_equal(&local->addr, tag->v6 ? &addr_any6 : &addr_any4);
 
 	tag->phase = phase;
 	tag->class = wildcard ? TAG_ADDR_ANY : TAG_ADDR_OWN;
+	if (peer && udp_is_inside(peer))
+		tag->class = TAG_ADDR_LOOP;
 	tag->port = local->port;
 	return tag_set(fd, tag);
 }
@@ -160,7 +170,7 @@ int udp_bind(int fd, struct tag *tag, const struct endpoint *local)
 	if (tag->phase != TAG_FRESH)
 		return -EINVAL;
 	r = ask(fd, tag, &req, &rep);
-	return r < 0 ? r : settle(fd, tag, TAG_BOUND, &rep.local);
+	return r < 0 ? r : settle(fd, tag, TAG_BOUND, &rep.local, NULL);
 }
 
 int udp_autobind(int fd, struct tag *tag)
@@ -214,7 +224,7 @@ int udp_connect(int fd, struct tag *tag, const struct sockaddr_storage *ss, sock
 	/* A port that the program did not choose is given back with the peer. */
 	if (ss->ss_family == AF_UNSPEC)
 		phase = rep.local.port ? TAG_BOUND : TAG_FRESH;
-	return settle(fd, tag, phase, &rep.local);
+	return settle(fd, tag, phase, &rep.local, phase == TAG_CONNECTED ? &req.local.addr : NULL);
 }
 
 int udp_shutdown(int fd, struct tag *tag, int how)

@@ -5,7 +5,8 @@
  * datagram is one message with a head (dgram.h); the hooks put the head on and take it off, so
  * poll, epoll, select, timeouts, non-blocking mode and buffers are the kernel's own. Questions that
  * need an answer go to the broker with ask_broker(). The tag has the phase (FRESH, BOUND or
- * CONNECTED), the local port, and in `value` what the read and send families must know.
+ * CONNECTED), the local port, in `class` whether the local address is the wildcard (ANY) or the
+ * peer is inside the portspace (LOOP), and in `value` what the read and send families must know.
  *
  * Only a process that has seen such a socket pays for it: until udp_seen is set, read(2) and
  * write(2) do nothing more than before. The flag is set by socket(2), by a look at the descriptors
@@ -90,6 +91,8 @@ int udp_bind(int fd, struct tag *tag, const struct endpoint *local);
 int udp_autobind(int fd, struct tag *tag);
 int udp_connect(int fd, struct tag *tag, const struct sockaddr_storage *ss, socklen_t len);
 int udp_shutdown(int fd, struct tag *tag, int how);
+/* Is this an address inside the portspace, where every size passes? */
+bool udp_is_inside(const struct addr *a);
 /* Its own address and its peer's (port 0 and the wildcard: it has none). */
 int udp_names(int fd, const struct tag *tag, struct endpoint *localp, struct endpoint *peerp);
 /* Tells the broker of an option; `group` is for ASK_OPT_JOIN and ASK_OPT_LEAVE, else NULL. */
@@ -121,8 +124,10 @@ bool udp_is_link_local(const struct addr *a);
 
 /* --- udp_cmsg.c: control data --- */
 
-/* Takes what a message's control data say into the head. 0 or a negative errno. */
-int udp_cmsg_send(const struct tag *tag, const struct msghdr *msg, struct dgram_head *head);
+/* Takes what a message's control data say into the head and, UDP_SEGMENT, into *segment. 0 or a
+ * negative errno. */
+int udp_cmsg_send(const struct tag *tag, const struct msghdr *msg, struct dgram_head *head,
+	uint16_t *segment);
 
 /* A place for control data in the program's memory. */
 struct udp_control {
@@ -149,12 +154,17 @@ ssize_t udp_sendto(int fd, struct tag *tag, const void *buf, size_t n, int flags
 	const struct sockaddr *addr, socklen_t len);
 ssize_t udp_writev(int fd, struct tag *tag, const struct iovec *iov, int count);
 int udp_sendmmsg(int fd, struct tag *tag, struct mmsghdr *msgs, unsigned n, int flags);
-/* Makes the head for one message; binds the socket first where necessary. */
+/* Makes the head for one message; binds the socket first where necessary. *segmentp is the size of
+ * the datagrams that it is cut into (UDP_SEGMENT), or 0: it is one. */
 int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_t len,
-	struct dgram_head *headp);
+	struct dgram_head *headp, uint16_t *segmentp);
 /* Must it not be fragmented, and is too big for the portspace's MTU? Then the call's result is
- * EMSGSIZE, but it is sent all the same, so that the error queue gets the MTU. */
+ * EMSGSIZE; it is sent all the same when there is an error queue, which gets the MTU. */
 bool udp_must_split(const struct tag *tag, const struct dgram_head *head, size_t len);
+/* udp_segment.c: sends a message of `len` bytes as datagrams of `segment` bytes each, the last one
+ * of what is left, all with this head. `iov` is the shim's copy. */
+ssize_t udp_send_segments(int fd, const uint8_t head[DGRAM_HEAD], const struct iovec *iov, size_t n,
+	size_t len, uint16_t segment, int flags);
 /* Is an error that waits the result of a send call? With IP_RECVERR it waits in its queue. (Linux
  * tells it there too, and the datagram is not sent; but there a program has sent all its probes
  * before the first answer comes.) */

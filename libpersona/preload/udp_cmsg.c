@@ -2,6 +2,7 @@
 /* Control data of datagrams in both directions (ip(7), ipv6(7), RFC 3542). */
 #include <time.h>
 #include <linux/errqueue.h>
+#include <linux/udp.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -137,7 +138,16 @@ static int send_socket(int type)
 	}
 }
 
-int udp_cmsg_send(const struct tag *tag, const struct msghdr *msg, struct dgram_head *head)
+static int send_segment(int type, const uint8_t *data, size_t n, uint16_t *segment)
+{
+	if (type != UDP_SEGMENT || n != sizeof(*segment))
+		return -EINVAL;
+	memcpy(segment, data, sizeof(*segment));
+	return 0;
+}
+
+int udp_cmsg_send(
+	const struct tag *tag, const struct msghdr *msg, struct dgram_head *head, uint16_t *segment)
 {
 	_Alignas(struct cmsghdr) uint8_t buf[SEND_CONTROL_MAX];
 	struct msghdr copy = {.msg_control = buf, .msg_controllen = msg->msg_controllen};
@@ -158,8 +168,8 @@ int udp_cmsg_send(const struct tag *tag, const struct msghdr *msg, struct dgram_
 			r = send_ip(head, c->cmsg_type, CMSG_DATA(c), n);
 		else if (c->cmsg_level == IPPROTO_IPV6 && tag->v6)
 			r = send_ip6(head, c->cmsg_type, CMSG_DATA(c), n);
-		else if (c->cmsg_level == IPPROTO_UDP)
-			r = -EINVAL;
+		else if (c->cmsg_level == IPPROTO_UDP && tag->kind == TAG_UDP)
+			r = send_segment(c->cmsg_type, CMSG_DATA(c), n, segment);
 	}
 	return r;
 }

@@ -49,6 +49,7 @@ static unsigned prepare_send(int fd, struct tag *tag, struct batch *b, struct mm
 {
 	struct dgram_head head;
 	struct msghdr copy;
+	uint16_t segment;
 	unsigned i;
 	int r = 0;
 
@@ -60,9 +61,9 @@ static unsigned prepare_send(int fd, struct tag *tag, struct batch *b, struct mm
 		if (r == 0 && copy.msg_namelen == 0)
 			copy.msg_name = NULL;
 		if (r == 0)
-			r = udp_head(fd, tag, &copy, flags, b->len[i], &head);
-		if (r == 0 && udp_must_split(tag, &head, b->len[i]))
-			r = 1; /* sent, and an error all the same */
+			r = udp_head(fd, tag, &copy, flags, b->len[i], &head, &segment);
+		if (r == 0 && (segment || udp_must_split(tag, &head, b->len[i])))
+			r = 1; /* is several datagrams, or an error */
 		if (r != 0)
 			break;
 		dgram_head_encode(&head, b->head[i]);
@@ -271,15 +272,18 @@ static int receive_singly(int fd, struct tag *tag, struct mmsghdr *msgs, unsigne
 int udp_recvmmsg(int fd, struct tag *tag, struct mmsghdr *msgs, unsigned n, int flags,
 	struct timespec *timeout)
 {
+	struct timespec limit;
 	unsigned done = 0, asked, got;
 	int r = 0;
 
 	if (n > UDP_IOV_MAX)
 		n = UDP_IOV_MAX;
-	if (timeout && (timeout->tv_sec < 0 || (unsigned long)timeout->tv_nsec >= 1000000000UL))
+	if (timeout && user_read(&limit, timeout, sizeof(limit)) < 0)
+		return -EFAULT;
+	if (timeout && (limit.tv_sec < 0 || (unsigned long)limit.tv_nsec >= 1000000000UL))
 		return -EINVAL;
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE) || tag->value & UDP_ANY_RECVERR)
-		return receive_singly(fd, tag, msgs, n, flags, timeout);
+		return receive_singly(fd, tag, msgs, n, flags, timeout ? &limit : NULL);
 	if (n > 0)
 		r = -udp_take_pending(fd, tag);
 	while (r >= 0 && done < n) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Options that only datagram sockets have, or that mean something else there. */
 #include <linux/in6.h>
+#include <linux/udp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -390,6 +391,7 @@ void udp_opt_changed(int fd, int level, int name)
 	struct tag tag;
 
 	if (level != IPPROTO_IP && level != IPPROTO_IPV6 &&
+		!(level == IPPROTO_UDP && name == UDP_SEGMENT) &&
 		!(level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX)))
 		return;
 	if (name == (v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER) || (v6 && name == IPV6_DONTFRAG)) {

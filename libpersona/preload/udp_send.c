@@ -15,15 +15,17 @@
 enum {
 	FEW_IOVS = 8,
 	ICMP_HEADER = 8,
-	HEADERS_V4 = 28,
-	HEADERS_V6 = 48,
+	UDP_HEADER = 8,
+	HEADER_V4 = 20,
+	HEADER_V6 = 40,
+	SEGMENTS_MAX = 128, /* UDP_MAX_SEGMENTS of newer kernels; older ones have 64 */
 	LENGTH_MAX = 0xffff,
 	CUT_LENGTH = 65000
 };
 
 /* Values that were set with setsockopt(2). */
-static void take_options(
-	int fd, const struct tag *tag, const struct udp_dest *dest, struct dgram_head *head)
+static void take_options(int fd, const struct tag *tag, const struct udp_dest *dest,
+	struct dgram_head *head, uint16_t *segment)
 {
 	bool v4 = dest->have ? addr_is_v4(&dest->ep.addr) : !tag->v6;
 	bool multicast = dest->have && addr_is_multicast(&dest->ep.addr);
@@ -43,6 +45,8 @@ static void take_options(
 		head->tos = (uint8_t)value[tos];
 	if (have >> index & 1)
 		head->ifindex = (uint32_t)value[index];
+	if (have >> SIDE_SEGMENT & 1 && tag->kind == TAG_UDP)
+		*segment = (uint16_t)value[SIDE_SEGMENT];
 	if (have >> SIDE_BINDIF & 1 && value[SIDE_BINDIF])
 		head->ifindex = (uint32_t)value[SIDE_BINDIF];
 }
@@ -69,13 +73,6 @@ static int check_icmp(const struct tag *tag, const struct msghdr *msg, size_t le
 	return 0;
 }
 
-static bool is_inside(const struct addr *a)
-{
-	const struct shim_info *si = info_get();
-
-	return addr_is_loopback(a) || (si && info_own(&si->info, a) >= 0);
-}
-
 static int check_length(const struct tag *tag, const struct udp_dest *dest, size_t len)
 {
 	bool v4 = dest->have ? addr_is_v4(&dest->ep.addr) : !tag->v6;
@@ -88,16 +85,44 @@ static int check_length(const struct tag *tag, const struct udp_dest *dest, size
 	/* Linux puts the MTU into the error queue of an IPv6 socket, however big the datagram was;
 	 * tracepath begins like that. What is sent of it must not fit any link either. */
 	return !v4 && dest->have && tag->value & UDP_RECVERR6 && tag->value & UDP_DONTFRAG6 &&
-			       !is_inside(&dest->ep.addr)
+			       !udp_is_inside(&dest->ep.addr)
 		       ? 0
 		       : -EMSGSIZE;
 }
 
+/* Does a datagram with this payload exceed the portspace's MTU? Not where the way is inside. An
+ * echo request's payload has the ICMP header already. */
+static bool exceeds_mtu(const struct tag *tag, const struct dgram_head *head, size_t len)
+{
+	const struct shim_info *si = info_get();
+	bool have = head->flags & DGRAM_HAS_DST;
+	/* an IPv6 socket's peer may be an IPv4 one */
+	bool v6 = have ? !addr_is_v4(&head->dst.addr) : tag->v6 && tag->v6only;
+
+	if (!si || (have ? udp_is_inside(&head->dst.addr) : tag->class == TAG_ADDR_LOOP))
+		return false;
+	if (tag->kind == TAG_UDP)
+		len += UDP_HEADER;
+	return len + (v6 ? HEADER_V6 : HEADER_V4) > si->info.mtu;
+}
+
+/* As udp_send_skb. */
+static int check_segment(
+	const struct tag *tag, const struct dgram_head *head, size_t len, uint16_t *segment)
+{
+	if (exceeds_mtu(tag, head, *segment) || len > (size_t)*segment * SEGMENTS_MAX)
+		return -EINVAL;
+	if (len <= *segment)
+		*segment = 0;
+	return 0;
+}
+
 int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_t len,
-	struct dgram_head *headp)
+	struct dgram_head *headp, uint16_t *segmentp)
 {
 	struct dgram_head head = {.kind = DGRAM_DATA};
 	struct udp_dest dest;
+	uint16_t segment = 0;
 	int r;
 
 	if (len > (tag->v6 ? INT_MAX : LENGTH_MAX))
@@ -115,7 +140,7 @@ int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_
 	if (r < 0)
 		return r;
 	if (__builtin_expect(tag->value & UDP_SENDOPTS, 0))
-		take_options(fd, tag, &dest, &head);
+		take_options(fd, tag, &dest, &head, &segment);
 	if (dest.have) {
 		head.flags |= DGRAM_HAS_DST;
 		head.dst = dest.ep;
@@ -126,23 +151,21 @@ int udp_head(int fd, struct tag *tag, const struct msghdr *msg, int flags, size_
 									       : UDP_DONTFRAG4))
 		head.flags |= DGRAM_DONTFRAG;
 	if (msg->msg_controllen > 0)
-		r = udp_cmsg_send(tag, msg, &head);
+		r = udp_cmsg_send(tag, msg, &head, &segment);
+	if (r == 0 && __builtin_expect(segment != 0, 0))
+		r = check_segment(tag, &head, len, &segment);
 	if (r == 0)
 		r = udp_autobind(fd, tag);
-	if (r == 0)
-		*headp = head;
-	return r;
+	if (r < 0)
+		return r;
+	*headp = head;
+	*segmentp = segment;
+	return 0;
 }
 
 bool udp_must_split(const struct tag *tag, const struct dgram_head *head, size_t len)
 {
-	const struct shim_info *si = info_get();
-	bool v4 = head->flags & DGRAM_HAS_DST ? addr_is_v4(&head->dst.addr) : !tag->v6;
-
-	if (!(head->flags & DGRAM_DONTFRAG) || !(head->flags & DGRAM_HAS_DST) || !si ||
-		is_inside(&head->dst.addr))
-		return false;
-	return len + (v4 ? HEADERS_V4 : HEADERS_V6) > si->info.mtu;
+	return head->flags & DGRAM_DONTFRAG && exceeds_mtu(tag, head, len);
 }
 
 bool udp_tells_on_send(const struct tag *tag)
@@ -215,19 +238,27 @@ ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msgh
 	uint8_t buf[DGRAM_HEAD];
 	struct dgram_head head;
 	int saved = errno, r;
+	uint16_t segment;
 	size_t len;
 	ssize_t n;
+	bool split;
 
 	r = total(msg->msg_iov, msg->msg_iovlen, &len);
 	if (r == 0)
-		r = udp_head(fd, tag, msg, flags, len, &head);
+		r = udp_head(fd, tag, msg, flags, len, &head, &segment);
 	if (r == 0 && udp_tells_on_send(tag) && !floods(fd))
 		r = -udp_take_error(fd, tag);
 	if (r < 0)
 		return r;
+	split = segment == 0 && udp_must_split(tag, &head, len);
+	if (__builtin_expect(split, 0) && !(tag->value & UDP_ANY_RECVERR))
+		return -EMSGSIZE;
 	if (__builtin_expect(len > DGRAM_PAYLOAD_MAX, 0))
 		cut(parts, out.msg_iovlen);
 	dgram_head_encode(&head, buf);
+	if (__builtin_expect(segment != 0, 0))
+		return udp_send_segments(
+			fd, buf, msg->msg_iov, msg->msg_iovlen, len, segment, flags);
 	parts[0] = (struct iovec){.iov_base = buf, .iov_len = sizeof(buf)};
 	n = real(sendmsg)(fd, &out, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
 	if (n < 0) {
@@ -235,7 +266,7 @@ ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msgh
 		errno = saved;
 		return r;
 	}
-	if (__builtin_expect(!udp_must_split(tag, &head, len), 1))
+	if (__builtin_expect(!split, 1))
 		return n - DGRAM_HEAD;
 	settle(fd, tag);
 	return -EMSGSIZE;

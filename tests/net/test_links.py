@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-from persona_test import (SCALE, check, equal, link, main, need, test, wait_for,  # noqa: E402
+from persona_test import (PYTHON, SCALE, check, equal, link, main, need, test, wait_for,  # noqa: E402
                           only_underlay)
 
 # Enough for the kernel to give up on a cut carrier, see docs/PROTOCOL.md, and for the next dial.
@@ -297,6 +297,91 @@ def test_routing_loop_ends(world):
         wait_for("no stream is left", lambda h=h: h.status("work")["streams"] == 0)
     spent = sum(ticks(h) for h in ring) - before
     check(spent < 2 * os.sysconf("SC_CLK_TCK") * SCALE, f"{spent} ticks were spent")
+
+
+UDP_ECHO = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('', 7))
+print('up', flush=True)
+while True:
+    data, peer = s.recvfrom(2000)
+    s.sendto(data, peer)
+"""
+UDP_ASK = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(60)
+s.sendto(b'question', ('10.77.0.2', 7))
+assert s.recv(100) == b'question'
+"""
+
+
+def two_cables(world, a_listens, b_listens, dial):
+    """Hosts with a cable to each of two networks, 192.0.2.N (eth0) and 198.51.100.N (eth1), that
+    listen at the given addresses. Only `a` knows an endpoint, `dial`. Returns the addresses by
+    which each has heard the other after a datagram went there and back."""
+    a, b = world.host("a"), world.host("b")
+    world.ip(world.switch, "link", "add", "br1", "type", "bridge")
+    world.ip(world.switch, "link", "set", "br1", "up")
+    for h in (a, b):
+        name = f"g{h.number}"
+        world.ip(world.switch, "link", "add", name, "type", "veth", "peer", "name", "eth1",
+                 "netns", str(h.ns))
+        world.ip(world.switch, "link", "set", name, "master", "br1", "up")
+        world.ip(h.ns, "addr", "add", f"198.51.100.{h.number}/24", "dev", "eth1")
+        world.ip(h.ns, "addr", "add", f"198.51.100.{100 + h.number}/24", "dev", "eth1")
+        world.ip(h.ns, "link", "set", "eth1", "up")
+    for h, listens in ((a, a_listens), (b, b_listens)):
+        more = [word for address in listens[1:] for word in ("--listen", f"{address}:{h.port}")]
+        h.address = listens[0]
+        h.start_broker(*more)
+        h.create("work", f"10.77.0.{h.number}")
+    b.address = dial
+    link(a, "work", b, "work", b_has_endpoint=False)
+    b.spawn_in("work", PYTHON, "-c", UDP_ECHO, name="echo").until("up")
+    a.run_in("work", PYTHON, "-c", UDP_ASK).ok()
+
+    def heard(host):
+        return wait_for("the peer was heard", lambda: host.link_state("work")["endpoint"])
+
+    return heard(a), heard(b)
+
+
+BOTH = [["192.0.2.1", "198.51.100.1"], ["192.0.2.2", "198.51.100.2"]]
+
+
+@test
+def test_datagrams_leave_by_the_cable_that_they_come_from(world):
+    equal(two_cables(world, *BOTH, "198.51.100.2"),
+          ("198.51.100.2:51822", "198.51.100.1:51821"), "who heard whom")
+
+
+@test
+def test_the_first_address_of_several(world):
+    equal(two_cables(world, *BOTH, "192.0.2.2"),
+          ("192.0.2.2:51822", "192.0.2.1:51821"), "who heard whom")
+
+
+@test
+def test_another_address_of_the_right_cable_will_do(world):
+    a = ["192.0.2.1", "198.51.100.101"]
+    equal(two_cables(world, a, BOTH[1], "198.51.100.2"),
+          ("198.51.100.2:51822", "198.51.100.101:51821"), "who heard whom")
+
+
+@test
+def test_a_cable_without_a_listening_address(world):
+    a_heard, b_heard = two_cables(world, ["192.0.2.1"], BOTH[1], "198.51.100.2")
+    equal(a_heard, "198.51.100.2:51822", "whom a heard")
+    equal(b_heard.split(":")[0], "198.51.100.1", "where b heard it")
+
+
+@test
+def test_wildcard_answers_from_the_address_that_was_called(world):
+    anywhere = ["0.0.0.0", "[::]"]
+    equal(two_cables(world, anywhere, anywhere, "198.51.100.102"),
+          ("198.51.100.102:51822", "198.51.100.1:51821"), "who heard whom")
 
 
 @test

@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/in6.h>
 #include <linux/tcp.h>
+#include <linux/udp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -210,7 +211,7 @@ static const struct named udp_ip6_options[] = {NAME(IPV6_MULTICAST_HOPS), NAME(I
 	NAME(IPV6_UNICAST_IF), NAME(IPV6_RECVORIGDSTADDR), NAME(IPV6_DONTFRAG),
 	NAME(IPV6_RECVPATHMTU)};
 
-static const struct named udp_options[] = {{9999, "unknown"}};
+static const struct named udp_options[] = {NAME(UDP_SEGMENT), NAME(UDP_GRO), {9999, "unknown"}};
 
 #define TRY(family, type, kind, level, list)                                    \
 	for (size_t try_i = 0; try_i < sizeof(list) / sizeof(*(list)); try_i++) \

@@ -366,6 +366,108 @@ static void control(void)
 	close(fd6);
 }
 
+/* Sends n bytes in `parts` parts; `segment` is for the call, or negative: none is given. */
+static void cut(int fd, size_t n, size_t parts, int segment)
+{
+	_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(uint16_t))] = {0};
+	static char out[BIG];
+	struct iovec iov[8];
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = parts};
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = (char)(i * 7 + i / 256);
+	for (size_t i = 0; i < parts; i++) {
+		iov[i].iov_base = out + n / parts * i;
+		iov[i].iov_len = i + 1 < parts ? n / parts : n - n / parts * i;
+	}
+	if (segment >= 0) {
+		msg.msg_control = ctl;
+		msg.msg_controllen = sizeof(ctl);
+		*CMSG_FIRSTHDR(&msg) = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(uint16_t)),
+			.cmsg_level = IPPROTO_UDP,
+			.cmsg_type = UDP_SEGMENT};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &(uint16_t){(uint16_t)segment}, 2);
+	}
+	printf("%zu bytes in %zu parts by %d: %s", n, parts, segment, result(sendmsg(fd, &msg, 0)));
+}
+
+/* Prints the sizes that arrived and a sum over all bytes in order. */
+static void gather(int from, int to)
+{
+	static unsigned char in[BIG];
+	ssize_t n, last = -1;
+	unsigned long sum = 0;
+	int count = 0;
+
+	settle(from);
+	while ((n = recv(to, in, sizeof(in), MSG_DONTWAIT)) >= 0) {
+		if (n != last && count)
+			printf(", %d of %zd", count, last);
+		count = n == last ? count + 1 : 1;
+		last = n;
+		for (ssize_t i = 0; i < n; i++)
+			sum = sum * 31 + in[i];
+	}
+	if (count)
+		printf(", %d of %zd", count, last);
+	printf(", sum %lx\n", sum);
+}
+
+static void segments(void)
+{
+	static const int tries[][3] = {{1000, 1, 100}, {1001, 1, 100}, {999, 4, 100}, {100, 1, 100},
+		{99, 1, 100}, {101, 8, 100}, {6400, 3, 100}, {6400 * 2 + 1, 1, 100}, {64, 8, 1},
+		{50000, 2, 1400}, {65507, 1, 1400}, {1000, 1, 0}, {0, 1, 100}, {60000, 5, 30000}};
+	int port, to = bound("127.0.0.1", &port), fd = udp(AF_INET), off = 0, on = 500;
+
+	setsockopt(to, SOL_SOCKET, SO_RCVBUF, &(int){1 << 20}, sizeof(int));
+	do_connect(fd, "127.0.0.1", port);
+	for (size_t i = 0; i < sizeof(tries) / sizeof(*tries); i++) {
+		cut(fd, (size_t)tries[i][0], (size_t)tries[i][1], tries[i][2]);
+		gather(fd, to);
+	}
+	say("as an option", setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &on, sizeof(on)));
+	cut(fd, 1800, 2, -1);
+	gather(fd, to);
+	cut(fd, 1800, 2, 700);
+	gather(fd, to);
+	cut(fd, 1800, 2, 0);
+	gather(fd, to);
+	say("write", write(fd, big, 1234));
+	gather(fd, to);
+	say("off", setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &off, sizeof(off)));
+	cut(fd, 1800, 2, -1);
+	gather(fd, to);
+	say("short", send_control(fd, IPPROTO_UDP, UDP_SEGMENT, &(char){1}, 1, "127.0.0.1", port));
+	say("long", send_control(fd, IPPROTO_UDP, UDP_SEGMENT, &on, 4, "127.0.0.1", port));
+	say("gro control", send_control(fd, IPPROTO_UDP, UDP_GRO, &on, 2, "127.0.0.1", port));
+	close(to);
+	close(fd);
+}
+
+/* Messages of which each is several datagrams. */
+static void segments_in_batches(void)
+{
+	enum { N = 3 };
+	static char out[N][300];
+	struct mmsghdr tx[N];
+	struct iovec iov[N];
+	int port, to = bound("127.0.0.1", &port), fd = udp(AF_INET);
+
+	do_connect(fd, "127.0.0.1", port);
+	setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &(int){100}, sizeof(int));
+	for (int i = 0; i < N; i++) {
+		memset(out[i], i + 1, sizeof(out[i]));
+		iov[i] = (struct iovec){out[i], i == 1 ? 80 : 250 + (size_t)i};
+		tx[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i], .msg_iovlen = 1};
+	}
+	printf("sendmmsg: %s", result(sendmmsg(fd, tx, N, 0)));
+	printf(" %u %u %u", tx[0].msg_len, tx[1].msg_len, tx[2].msg_len);
+	gather(fd, to);
+	close(to);
+	close(fd);
+}
+
 int main(void)
 {
 	drop_capabilities();
@@ -375,5 +477,7 @@ int main(void)
 	receiving();
 	batches();
 	control();
+	segments();
+	segments_in_batches();
 	return 0;
 }

@@ -4,7 +4,10 @@
  * test_udp_errors.c. */
 #include "udptest.h"
 
+#include <limits.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 
 static const char *self;
@@ -198,6 +201,27 @@ static void the_biggest_datagram_passes_the_smallest_buffer(void **state)
 	close(fd);
 }
 
+/* They are more than the smallest buffer holds at once. */
+static void segments_wait_for_room(void **state)
+{
+	enum { COUNT = 64, EACH = 1000 };
+	static char out[COUNT * EACH], in[EACH + 1];
+	int fd = udp_to(GOOD, 9);
+
+	(void)state;
+	set(fd, SOL_SOCKET, SO_SNDBUF, 1);
+	set(fd, SOL_SOCKET, SO_RCVBUF, 1 << 20);
+	set(fd, IPPROTO_UDP, UDP_SEGMENT, EACH);
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (char)(i / EACH);
+	assert_int_equal(send(fd, out, sizeof(out), MSG_DONTWAIT), sizeof(out));
+	for (int i = 0; i < COUNT; i++) {
+		assert_int_equal(recv(fd, in, sizeof(in), 0), EACH);
+		assert_memory_equal(in, out + i * EACH, EACH);
+	}
+	close(fd);
+}
+
 static void broadcast_needs_the_option(void **state)
 {
 	int fd = udp(AF_INET);
@@ -352,6 +376,43 @@ static void a_program_that_receives_the_socket(void **state)
 	close(fd);
 }
 
+static void a_time_limit_that_cannot_be_read_is_refused(void **state)
+{
+	struct iovec iov = {.iov_base = (char[8]){0}, .iov_len = 8};
+	struct mmsghdr msg = {.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}};
+	int fd = udp(AF_INET);
+
+	(void)state;
+	assert_fails(recvmmsg(fd, &msg, 1, MSG_DONTWAIT, (struct timespec *)8), EFAULT);
+	close(fd);
+}
+
+/* The first datagram asks the broker for a port. */
+static void *send_first(void *arg)
+{
+	ssize_t *np = arg;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	*np = send_to(fd, "small", 5, GOOD, 9);
+	close(fd);
+	return NULL;
+}
+
+static void the_smallest_stack_is_enough(void **state)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	ssize_t n = 0;
+
+	(void)state;
+	assert_int_equal(pthread_attr_init(&attr), 0);
+	assert_int_equal(pthread_attr_setstacksize(&attr, (size_t)PTHREAD_STACK_MIN), 0);
+	assert_int_equal(pthread_create(&thread, &attr, send_first, &n), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attr);
+	assert_int_equal(n, 5);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,12 +423,15 @@ int main(int argc, char **argv)
 		cmocka_unit_test(calls_by_number),
 		cmocka_unit_test(datagrams_of_many_parts),
 		cmocka_unit_test(the_biggest_datagram_passes_the_smallest_buffer),
+		cmocka_unit_test(segments_wait_for_room),
 		cmocka_unit_test(broadcast_needs_the_option),
 		cmocka_unit_test(ports_are_shared_only_when_both_agree),
 		cmocka_unit_test(echo_requests_are_answered),
 		cmocka_unit_test(a_copy_of_the_descriptor_is_the_same_socket),
 		cmocka_unit_test(a_program_that_inherits_the_socket),
 		cmocka_unit_test(a_program_that_receives_the_socket),
+		cmocka_unit_test(a_time_limit_that_cannot_be_read_is_refused),
+		cmocka_unit_test(the_smallest_stack_is_enough),
 	};
 
 	if (argc == 3 && strcmp(argv[1], "inherited") == 0)

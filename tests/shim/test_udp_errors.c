@@ -26,6 +26,53 @@ static void what_must_not_be_fragmented_is_refused(void **state)
 	close(fd);
 }
 
+static void an_echo_request_may_fill_a_packet(void **state)
+{
+	static char data[1420] = {ICMP_ECHO};
+	int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+
+	(void)state;
+	set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+	assert_int_equal(send_to(fd, data, 1420 - 20, GOOD, 0), 1420 - 20);
+	assert_fails(send_to(fd, data, 1420 - 19, GOOD, 0), EMSGSIZE);
+	close(fd);
+}
+
+static void a_refused_size_is_told_once(void **state)
+{
+	static char data[2000];
+	int fd = udp(AF_INET);
+
+	(void)state;
+	set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+	/* NARROW would answer what reaches it with an error */
+	assert_fails(send_to(fd, data, 1420 - 27, NARROW, 1), EMSGSIZE);
+	assert_int_equal(dial(fd, NARROW, 1), 0);
+	assert_fails(send(fd, data, 1420 - 27, 0), EMSGSIZE);
+	assert_int_equal(dial(fd, GOOD, 1), 0);
+	assert_int_equal(send(fd, data, 5, 0), 5);
+	assert_int_equal(recv(fd, data, sizeof(data), 0), 5);
+	assert_int_equal(dial(fd, "127.0.0.1", 1), 0);
+	assert_int_equal(send(fd, data, 2000, 0), 2000);
+	close(fd);
+}
+
+static void segments_fit_the_mtu(void **state)
+{
+	static char data[3000];
+	int fd = udp_to(GOOD, 1);
+
+	(void)state;
+	set(fd, IPPROTO_UDP, UDP_SEGMENT, 1420 - 27);
+	assert_fails(send(fd, data, sizeof(data), 0), EINVAL);
+	set(fd, IPPROTO_UDP, UDP_SEGMENT, 1420 - 28);
+	assert_int_equal(send(fd, data, sizeof(data), 0), sizeof(data));
+	assert_int_equal(recv(fd, data, sizeof(data), 0), 1420 - 28);
+	assert_int_equal(recv(fd, data, sizeof(data), 0), 1420 - 28);
+	assert_int_equal(recv(fd, data, sizeof(data), 0), sizeof(data) - 2 * (1420 - 28));
+	close(fd);
+}
+
 static void the_mtu_is_the_portspaces(void **state)
 {
 	int fd = udp_to(GOOD, 1), v = 0;
@@ -205,8 +252,6 @@ static void unsupported_ways_say_so(void **state)
 	assert_int_equal(pipe(p), 0);
 	assert_fails(splice(p[0], NULL, fd, NULL, 1, 0), EINVAL);
 	assert_fails(splice(fd, NULL, p[1], NULL, 1, 0), EINVAL);
-	assert_fails(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &one, sizeof(one)), ENOPROTOOPT);
-	assert_fails(setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof(one)), ENOPROTOOPT);
 	assert_fails(setsockopt(fd, IPPROTO_UDP, UDP_CORK, &one, sizeof(one)), ENOPROTOOPT);
 	assert_fails(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), EPERM);
 	close(p[0]);
@@ -330,6 +375,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_must_not_be_fragmented_is_refused),
+		cmocka_unit_test(an_echo_request_may_fill_a_packet),
+		cmocka_unit_test(a_refused_size_is_told_once),
+		cmocka_unit_test(segments_fit_the_mtu),
 		cmocka_unit_test(the_mtu_is_the_portspaces),
 		cmocka_unit_test(a_route_is_traced),
 		cmocka_unit_test(the_error_queue_has_the_mtu),

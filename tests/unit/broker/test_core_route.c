@@ -256,6 +256,53 @@ static void test_table_in_pieces(void **state)
 	assert_int_equal(core_routes(f->core, ps, &r[0].prefix, r, 3), 1);
 }
 
+static void test_age_is_of_the_route(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t before = core_now_ms();
+	struct portspace *ps = make_portspace(f, "a", "10.77.0.1/24");
+	const struct prefix p = prefix("10.2.0.0/16"), other = prefix("10.3.0.0/16");
+	struct core_route_info r[4];
+	uint64_t since, added;
+
+	make_link(ps, "b", "10.77.0.2/32", NULL);
+	assert_int_equal(core_routes(f->core, ps, NULL, r, 4), 1);
+	assert_in_range(r[0].since_ms, before, core_now_ms());
+	configure(ps, "Route", "10.2.0.0/16 via 10.77.0.2");
+	since = rib_get(ps->rib, &p)->since_ms;
+	assert_in_range(since, before, core_now_ms());
+	while ((added = core_now_ms()) == since)
+		sched_yield();
+	configure(ps, "Route", "10.3.0.0/16 via 10.77.0.2");
+	assert_int_equal(rib_get(ps->rib, &p)->since_ms, since); /* it stayed as it was */
+	assert_in_range(rib_get(ps->rib, &other)->since_ms, added, core_now_ms());
+}
+
+/* Whatever a link that is removed still brings goes nowhere, nor does anything go over it. */
+static void test_removed_link_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct portspace *ps = make_portspace(f, "a", "10.77.0.1/24 fd00::1/64");
+	struct link *link = make_link(ps, "b", "10.77.0.2/32 fd00::2/128", NULL);
+	struct core_next next;
+	char near[ADDR_STRLEN], own[ADDR_STRLEN];
+
+	addr_format(&link->link_local, near);
+	addr_format(&ps->link_local, own);
+	assert_int_equal(packet(f, ps, link, near, own, &next), 0);
+	assert_int_equal(packet(f, ps, NULL, own, near, &next), 0);
+	link_ref(link);
+	link_remove(link);
+	assert_int_equal(packet(f, ps, link, "10.77.0.2", "10.77.0.1", &next), -ENETUNREACH);
+	assert_int_equal(packet(f, ps, link, "10.77.0.2", "224.0.0.9", &next), -ENETUNREACH);
+	assert_int_equal(packet(f, ps, link, "10.9.9.9", "10.77.0.1", &next), -ENETUNREACH);
+	assert_int_equal(packet(f, ps, link, near, own, &next), -ENETUNREACH);
+	assert_int_equal(packet(f, ps, link, near, "ff02::9", &next), -ENETUNREACH);
+	assert_int_equal(packet(f, ps, NULL, own, near, &next), -ENETUNREACH);
+	assert_int_equal(packet(f, ps, NULL, "10.77.0.1", "10.77.0.2", &next), -ENETUNREACH);
+	link_unref(link);
+}
+
 static void test_datagrams_find_their_socket(void **state)
 {
 	struct fixture *f = *state;
@@ -293,6 +340,8 @@ int main(void)
 		T(gateway),
 		T(settings_of_rip),
 		T(table_in_pieces),
+		T(age_is_of_the_route),
+		T(removed_link_is_refused),
 		T(datagrams_find_their_socket),
 	};
 

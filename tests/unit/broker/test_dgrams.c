@@ -137,6 +137,36 @@ static void test_loopback_does_not_leave(void **state)
 	close(b);
 }
 
+/* More members than one hand-over has room for, and one who wants no more. */
+static void test_every_member_of_a_group_gets_each_datagram(void **state)
+{
+	enum { MEMBERS = 200, SENT = 3, SIZE = 60000 };
+	static uint8_t out[SENT][SIZE], in[SIZE];
+	int a = app(0), members[MEMBERS];
+	struct dgram_head head;
+
+	(void)state;
+	randombytes_buf(out, sizeof(out));
+	for (int i = 0; i < MEMBERS; i++) {
+		members[i] = app(0);
+		assert_int_equal(app_bind(0, members[i], ASK_REUSEADDR, "0.0.0.0:7", NULL), 0);
+		assert_int_equal(app_option(0, members[i], ASK_OPT_JOIN, 0, "239.1.2.3"), 0);
+	}
+	/* the first in line: the newest */
+	(void)app_option(0, members[MEMBERS - 1], ASK_OPT_SHUTDOWN, SHUT_RD, NULL);
+	send_to(a, "127.0.0.1:7", "before", 6);
+	for (int k = 0; k < SENT; k++)
+		send_to(a, "239.1.2.3:7", out[k], SIZE);
+	for (int i = 0; i < MEMBERS - 1; i++)
+		for (int k = 0; k < SENT; k++) {
+			assert_int_equal(receive(members[i], &head, in, sizeof(in)), SIZE);
+			assert_memory_equal(in, out[k], SIZE);
+		}
+	for (int i = 0; i < MEMBERS; i++)
+		close(members[i]);
+	close(a);
+}
+
 static void test_foreign_source_is_refused(void **state)
 {
 	int a = app(0), b = server(1, "0.0.0.0:7");
@@ -515,6 +545,7 @@ int main(void)
 		T(test_too_long_is_reported),
 		T(test_inside_one_portspace),
 		T(test_loopback_does_not_leave),
+		T(test_every_member_of_a_group_gets_each_datagram),
 		T(test_foreign_source_is_refused),
 		T(test_no_route),
 		T(test_refused_reaches_connected_sockets),

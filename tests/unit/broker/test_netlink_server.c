@@ -6,6 +6,7 @@
 #include <linux/rtnetlink.h>
 
 #include "fdmsg.h"
+#include "netlink.h"
 #include "netlink_server.h"
 #include "nlreq.h"
 
@@ -130,6 +131,63 @@ static void add_many(struct bench *b)
 		assert_int_equal(link_add(b->ps, peer, NULL), 0);
 		portspace_set_config(b->ps, config);
 	}
+}
+
+/* As many dumps as one send may ask for. */
+static void ask_dumps(int fd, unsigned n)
+{
+	_Alignas(8) uint8_t buf[NLREQ_PADDED] = {0};
+	const struct nlreq req = {.portid = 1};
+	uint8_t *at = buf + NLREQ_HEAD;
+
+	nlreq_encode(&req, buf);
+	for (unsigned i = 0; i < n; i++) {
+		struct nlmsghdr *nlh = mnl_nlmsg_put_header(at);
+
+		nlh->nlmsg_type = RTM_GETROUTE;
+		nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+		mnl_nlmsg_put_extra_header(nlh, sizeof(struct rtgenmsg));
+		at += MNL_ALIGN(nlh->nlmsg_len);
+	}
+	assert_int_equal(send(fd, buf, sizeof(buf), MSG_NOSIGNAL), sizeof(buf));
+}
+
+static void test_what_a_process_does_not_read_is_bounded(void **state)
+{
+	enum { CONNECTIONS = 12, DUMPS = 8 };
+	_Alignas(8) uint8_t buf[8192];
+	struct bench *b = *state;
+	int fd[CONNECTIONS], err = 0;
+	size_t all = 0;
+
+	enter_self(b->ps);
+	add_many(b);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		fd[i] = connected(b);
+		ask_dumps(fd[i], DUMPS);
+		run_until(&b->loop, fd[i], POLLIN);
+	}
+	/* all that waits is read */
+	for (int i = 0; i < CONNECTIONS; i++)
+		for (unsigned ends = 0; ends < DUMPS;) {
+			const struct nlmsghdr *nlh = (const struct nlmsghdr *)buf;
+			int len;
+
+			run_until(&b->loop, fd[i], POLLIN);
+			len = (int)recv(fd[i], buf, sizeof(buf), 0);
+			assert_true(len > 0);
+			all += (size_t)len;
+			for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
+				ends += nlh->nlmsg_type == NLMSG_DONE ||
+					nlh->nlmsg_type == NLMSG_ERROR;
+				if (nlh->nlmsg_type == NLMSG_ERROR)
+					memcpy(&err, mnl_nlmsg_get_payload(nlh), sizeof(err));
+			}
+		}
+	assert_int_equal(err, -ENOBUFS);
+	assert_true(all < NETLINK_OUT_MAX + CONNECTIONS * (1 << 20));
+	for (int i = 0; i < CONNECTIONS; i++)
+		close(fd[i]);
 }
 
 static void test_a_slow_reader_gets_everything(void **state)
@@ -260,6 +318,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		T(test_a_member_sees_its_portspace_and_a_stranger_nothing),
+		T(test_what_a_process_does_not_read_is_bounded),
 		T(test_a_slow_reader_gets_everything),
 		T(test_a_reader_that_leaves_in_between_is_forgotten),
 		T(test_garbage_gets_no_answer_and_the_next_request_one),
