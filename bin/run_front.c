@@ -16,6 +16,7 @@ struct front {
 	int sock, sigfd;
 	pid_t init;
 	bool started;
+	unsigned stops; /* of the program, that this process was told of */
 };
 
 /* All that can be blocked, but for the signals of the program's own faults. */
@@ -82,7 +83,7 @@ static int on_signal(struct front *f)
 	if (sig == SIGCHLD || info.ssi_code > 0 ||
 		(sig == SIGCONT && (pid_t)info.ssi_pid == f->init))
 		return -1;
-	run_send(f->sock, RUN_SIGNAL, sig);
+	run_send(f->sock, RUN_SIGNAL, run_signal(sig, f->stops));
 	return -1;
 }
 
@@ -122,6 +123,7 @@ static int on_message(struct front *f)
 		f->started = true;
 		return -1;
 	case RUN_STOPPED:
+		f->stops++;
 		on_stop(f, msg.value);
 		return -1;
 	case RUN_ENDED:

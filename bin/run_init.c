@@ -36,6 +36,7 @@ struct init {
 	pid_t front, program; /* program: 0 once it has ended */
 	int sock, sigfd;      /* sock: -1 once the frontend is gone or told */
 	bool stopped;
+	unsigned stops; /* that the frontend was told of */
 	int retry_ms; /* 0: connected, or given up */
 };
 
@@ -62,21 +63,11 @@ static void lost_front(struct init *in)
 	}
 }
 
-static void on_front(struct init *in)
-{
-	struct run_msg msg;
-	int r = run_recv(in->sock, MSG_DONTWAIT, &msg);
-
-	if (r == 0)
-		lost_front(in);
-	else if (r == 1 && msg.type == RUN_SIGNAL && in->program)
-		kill(in->program, msg.value);
-}
-
 static void on_program_change(struct init *in, int status)
 {
 	if (WIFSTOPPED(status)) {
 		in->stopped = true;
+		in->stops++;
 		run_send(in->sock, RUN_STOPPED, WSTOPSIG(status));
 	} else if (WIFCONTINUED(status)) {
 		run_send(in->sock, RUN_CONTINUED, 0);
@@ -113,6 +104,24 @@ static void reap(struct init *in)
 	}
 	if (pid < 0 && errno == ECHILD)
 		_exit(0);
+}
+
+/* SIGCONT undoes the stops before it, not one that came while it was on its way: the kernel, too,
+ * lets a stop signal discard a SIGCONT that waits. */
+static void on_front(struct init *in)
+{
+	struct run_msg msg;
+	int r = run_recv(in->sock, MSG_DONTWAIT, &msg);
+
+	if (r == 0)
+		lost_front(in);
+	if (r != 1 || msg.type != RUN_SIGNAL)
+		return;
+	reap(in); /* learns of such a stop */
+	if (!in->program || (run_signal_number(msg.value) == SIGCONT &&
+				    msg.value != run_signal(SIGCONT, in->stops)))
+		return;
+	kill(in->program, run_signal_number(msg.value));
 }
 
 /* The broker ended the connection, or died. */

@@ -30,7 +30,8 @@ static bool bindable(const struct portspace *ps, const struct addr *a)
 static int check_bind(const struct portspace *ps, pid_t pid, const struct ask_request *req,
 	struct porttab_request *rp)
 {
-	if (req->proto != IPPROTO_TCP) /* datagram sockets ask the plane, which knows whose they are */
+	if (req->proto !=
+		IPPROTO_TCP) /* datagram sockets ask the plane, which knows whose they are */
 		return -EPROTONOSUPPORT;
 	if (!bindable(ps, &req->local.addr))
 		return -EADDRNOTAVAIL;

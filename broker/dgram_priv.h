@@ -24,6 +24,7 @@ enum {
 	/* Messages sent on before a question is answered; and what they may become when they go to
 	 * groups: who floods groups cannot have it all kept in order. */
 	DGRAM_DRAIN_MAX = 4096,
+	DGRAM_LOOKS = 64, /* sockets that the kernel is asked about for one question */
 	/* Copies of what one socket sent in a turn; who makes more sends one datagram a turn. */
 	DGRAM_FANOUT = 128
 };
@@ -43,6 +44,7 @@ struct dgram {
 	struct plane_dgrams *owner;
 	pid_t pid;	/* who connected; the quota's */
 	uint64_t inode; /* of the application's end; 0: not asked yet */
+	uint64_t end;	/* inode of ours */
 	bool data;	/* its first message was a datagram, or somebody asked about it */
 	bool asking;	/* its first message was a question */
 	uint8_t proto;	/* IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6 */
@@ -62,6 +64,7 @@ struct dgram {
 	struct dgram *prev, *next;   /* of the portspace; those without inode first */
 	struct dgram *bprev, *bnext; /* at the same port, newest first */
 	UT_hash_handle hh;	     /* by inode */
+	UT_hash_handle hh_end;	     /* by end */
 };
 
 /* The sockets at one port. ICMP identifiers are ports of their own. */
@@ -75,6 +78,7 @@ struct plane_dgrams {
 	struct plane_ps *pps;
 	struct dgram *all;
 	struct dgram *by_inode;
+	struct dgram *by_end;
 	struct dgram_port *ports;
 	unsigned count;
 };
@@ -99,7 +103,7 @@ struct dgram_server {
 	struct plane_timer resting; /* the listener waits for descriptors */
 	unsigned count;
 	uint64_t fanout; /* copies made for groups */
-	uint64_t ngone; /* sockets whose application's end was gone before it was known */
+	uint64_t ngone;	 /* sockets whose application's end was gone before it was known */
 	struct dgram_pid *pids;
 	uint8_t hash_key[16];
 	/* input of one socket at a time */

@@ -44,10 +44,31 @@ void plane_dgrams_free(struct plane_dgrams *dgrams)
 
 /* ---- quotas and inodes ---- */
 
+/* When none of its sockets is left. */
+static void forget_pid(struct dgram_server *server, struct dgram_pid *pid)
+{
+	if (pid->count > 0)
+		return;
+	HASH_DEL(server->pids, pid);
+	free(pid);
+}
+
+static int enter_end(struct plane_dgrams *dgrams, struct dgram *d)
+{
+	struct stat st;
+
+	if (fstat(d->watch.fd, &st) < 0)
+		return -errno;
+	d->end = st.st_ino;
+	HASH_ADD(hh_end, dgrams->by_end, end, sizeof(d->end), d);
+	return d->hh_end.tbl ? 0 : -ENOMEM;
+}
+
 int dgram_enlist(struct plane_dgrams *dgrams, struct dgram *d)
 {
 	struct dgram_server *server = d->server;
 	struct dgram_pid *pid;
+	int r;
 
 	HASH_FIND_INT(server->pids, &d->pid, pid);
 	if (server->count >= DGRAM_TOTAL_MAX || dgrams->count >= DGRAM_PS_MAX ||
@@ -63,6 +84,11 @@ int dgram_enlist(struct plane_dgrams *dgrams, struct dgram *d)
 			free(pid);
 			return -ENOMEM;
 		}
+	}
+	r = enter_end(dgrams, d);
+	if (r < 0) {
+		forget_pid(server, pid);
+		return r;
 	}
 	pid->count++;
 	server->count++;
@@ -82,13 +108,14 @@ void dgram_delist(struct dgram *d)
 		(void)dgram_leave(d, &d->groups->addr, d->groups->ifindex);
 	if (d->inode)
 		HASH_DEL(d->owner->by_inode, d);
+	HASH_DELETE(hh_end, d->owner->by_end, d);
 	DL_DELETE(d->owner->all, d);
 	d->owner->count--;
 	server->count--;
 	HASH_FIND_INT(server->pids, &d->pid, pid);
-	if (pid && --pid->count == 0) {
-		HASH_DEL(server->pids, pid);
-		free(pid);
+	if (pid) {
+		pid->count--;
+		forget_pid(server, pid);
 	}
 	d->owner = NULL;
 }
@@ -114,30 +141,40 @@ static bool set_inode(struct dgram *d, uint64_t inode)
 bool dgram_learn_inode(struct dgram *d)
 {
 	uint64_t inode;
-	struct stat st;
 
 	if (d->inode)
 		return true;
-	if (fstat(d->watch.fd, &st) < 0 || probe_peer_inode(st.st_ino, &inode) < 0)
-		return false;
-	return set_inode(d, inode);
+	return probe_peer_inode(d->end, &inode) == 0 && set_inode(d, inode);
 }
 
-struct dgram *dgram_find(struct plane_dgrams *dgrams, uint64_t inode)
+/* Of a socket in another network namespace than ours the kernel tells us nothing. Then it is one of
+ * those at the list's head, of which nobody has spoken yet; mostly of the newest. */
+static struct dgram *find_unknown(struct plane_dgrams *dgrams, uint64_t inode)
 {
-	struct dgram *d, *next;
+	struct dgram *d = dgrams->all, *next;
 
-	HASH_FIND(hh, dgrams->by_inode, &inode, sizeof(inode), d);
-	if (d)
-		return d;
-	/* Nobody has spoken of it yet: it is one of those at the list's head. */
-	for (d = dgrams->all; d && !d->inode; d = next) {
-		/* One that has an inode may be closed meanwhile; behind it nothing is looked for. */
+	for (unsigned i = 0; i < DGRAM_LOOKS && d && !d->inode; i++, d = next) {
+		/* One that has an inode may be closed meanwhile; behind it nothing is looked for.
+		 */
 		next = d->next && !d->next->inode ? d->next : NULL;
 		if (dgram_learn_inode(d) && d->inode == inode)
 			return d;
 	}
 	return NULL;
+}
+
+struct dgram *dgram_find(struct plane_dgrams *dgrams, uint64_t inode)
+{
+	struct dgram *d;
+	uint64_t end;
+
+	HASH_FIND(hh, dgrams->by_inode, &inode, sizeof(inode), d);
+	if (d)
+		return d;
+	if (probe_peer_inode(inode, &end) < 0)
+		return find_unknown(dgrams, inode);
+	HASH_FIND(hh_end, dgrams->by_end, &end, sizeof(end), d);
+	return d && !d->inode && set_inode(d, inode) ? d : NULL;
 }
 
 /* ---- ports ---- */

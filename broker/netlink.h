@@ -81,7 +81,7 @@ struct netlink_msg {
 
 struct netlink_out {
 	struct netlink_msg *msgs;
-	size_t bytes; /* in all of them */
+	size_t bytes;	  /* in all of them */
 	size_t elsewhere; /* bytes that wait for the same reader in other queues */
 };
 

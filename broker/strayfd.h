@@ -10,8 +10,9 @@
 #include <sys/socket.h>
 
 enum {
-	STRAYFD_THREADS = 64,	/* closing at the same time; beyond, the caller closes itself */
-	STRAYFD_CONTROL = 1056	/* bytes of control data for as many as one message has (SCM_MAX_FD) */
+	STRAYFD_THREADS = 64, /* closing at the same time; beyond, the caller closes itself */
+	STRAYFD_CONTROL =
+		1056 /* bytes of control data for as many as one message has (SCM_MAX_FD) */
 };
 
 void strayfd_close(int fd); /* fd -1 is allowed */

@@ -156,7 +156,8 @@ void underlay_ps_detach(struct plane_ps *super)
 		detach(super->nests);
 }
 
-/* A link of a neighbour, which another port of the same network serves, may have been heard here. */
+/* A link of a neighbour, which another port of the same network serves, may have been heard here.
+ */
 static void forget(struct underlay_ps *u)
 {
 	struct plane_ps *pps;

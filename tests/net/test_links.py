@@ -343,7 +343,8 @@ def two_cables(world, a_listens, b_listens, dial):
     a.run_in("work", PYTHON, "-c", UDP_ASK).ok()
 
     def heard(host):
-        return wait_for("the peer was heard", lambda: host.link_state("work")["endpoint"])
+        return wait_for("the peer was heard",
+                        lambda: host.link_state("work")["datagrams"]["endpoint"])
 
     return heard(a), heard(b)
 

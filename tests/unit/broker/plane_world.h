@@ -7,12 +7,13 @@
 
 #include "core_fixture.h"
 
+#include <semaphore.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "dgram.h"
 #include "fdmsg.h"
-#include "plane.h"
+#include "plane_priv.h"
 
 enum { HOSTS = 3, WAIT_MS = 10000, QUIET_MS = 100 };
 
@@ -165,6 +166,24 @@ static inline int world_down(void **state)
 		fixture_teardown((void **)&h->f);
 	}
 	return 0;
+}
+
+static inline void reached(struct plane *plane, void *arg)
+{
+	(void)plane;
+	assert_int_equal(sem_post(arg), 0);
+}
+
+/* Returns when the plane of a host has done what it was told before. */
+static inline void settle(int host)
+{
+	sem_t sem;
+
+	assert_int_equal(sem_init(&sem, 0, 0), 0);
+	assert_int_equal(plane_post(hosts[host].plane, reached, &sem), 0);
+	while (sem_wait(&sem) < 0)
+		assert_int_equal(errno, EINTR);
+	sem_destroy(&sem);
 }
 
 /* ---- applications ---- */

@@ -109,11 +109,11 @@ static void test_removed_link_carries_nothing(void **state)
 static void test_changed_endpoint_is_dialled(void **state)
 {
 	struct endpoint away = underlay_address(7);
-	/* bound, so that the plane has the socket before it hears of the new endpoint */
 	int a = server(0, "0.0.0.0:1"), b = server(1, "0.0.0.0:7");
 
 	(void)state;
 	link_set_endpoint(hosts[0].ps->links, &away);
+	settle(0); /* else the datagram may be seen first */
 	send_to(a, "10.7.0.2:7", "lost", 4);
 	expect_quiet(b);
 	link_set_endpoint(hosts[0].ps->links, &hosts[1].at);

@@ -39,8 +39,7 @@ static void pass(int sock, const int *fds, size_t n, const char *text)
 /* A connection with bytes that nobody reads, whose last close waits. */
 static int lingering(int *peerp)
 {
-	struct sockaddr_in sin = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	const struct linger linger = {1, LINGER_S};
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
 	    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
