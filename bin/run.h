@@ -40,8 +40,21 @@ enum run_msg_type { RUN_STARTED = 1, RUN_STOPPED, RUN_CONTINUED, RUN_ENDED, RUN_
 /* Between two processes of one program, so the machine's own layout will do. */
 struct run_msg {
 	int type;  /* enum run_msg_type */
-	int value; /* STOPPED and SIGNAL: signal number; ENDED: wait status */
+	int value; /* STOPPED: signal number; ENDED: wait status; SIGNAL: run_signal() */
 };
+
+enum { RUN_SIGNAL_BITS = 8, RUN_STOPS_MASK = 0x7fffff };
+
+/* A signal, and how many stops of the program its sender had been told of. */
+static inline int run_signal(int sig, unsigned stops)
+{
+	return sig | (int)((stops & RUN_STOPS_MASK) << RUN_SIGNAL_BITS);
+}
+
+static inline int run_signal_number(int value)
+{
+	return value & ((1 << RUN_SIGNAL_BITS) - 1);
+}
 
 /* What init and the program need from the time before the forks. */
 struct run_env {

@@ -37,7 +37,7 @@ struct init {
 	int sock, sigfd;      /* sock: -1 once the frontend is gone or told */
 	bool stopped;
 	unsigned stops; /* that the frontend was told of */
-	int retry_ms; /* 0: connected, or given up */
+	int retry_ms;	/* 0: connected, or given up */
 };
 
 static _Noreturn void fail_with(const struct fail *fail)
