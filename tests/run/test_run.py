@@ -268,6 +268,30 @@ def test_control_z_stops_and_fg_continues(world):
 
 
 @test
+def test_a_late_continue_does_not_undo_the_next_stop(world):
+    a = world.one()
+    shell = Shell(a, PYTHON, SIGNALS, "--default")
+    job = int(shell.until(r"pid (\d+)")[1])
+    program = int(shell.until(r"out ready (\d+)")[1])
+    init = int(re.search(r"^PPid:\s+(\d+)", pathlib.Path(
+        f"/proc/{program}/status").read_text(), re.M)[1])
+    shell.tell("type 1a")
+    shell.until(rf"stopped {signal.SIGTSTP:d}")
+    os.kill(init, signal.SIGSTOP)  # it gets no processor for a while
+    wait_for("init waits", lambda: state(init) == "T")
+    shell.tell("fg")
+    shell.until(f"out (\\^Z)?got {signal.SIGCONT:d}")
+    wait_for("the frontend runs and has relayed it", lambda: state(job) == "S")
+    shell.tell("type 1a")
+    wait_for("the program stops", lambda: state(program) == "T")
+    os.kill(init, signal.SIGCONT)
+    shell.until(rf"stopped {signal.SIGTSTP:d}")
+    equal(state(program), "T", "the program's state")
+    shell.tell("fg")
+    shell.until(f"out (\\^Z)?got {signal.SIGCONT:d}")
+
+
+@test
 def test_stops_from_elsewhere_are_relayed_both_ways(world):
     a = world.one()
     shell = Shell(a, PYTHON, SIGNALS, "--default")
