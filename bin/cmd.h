@@ -29,8 +29,7 @@ struct cmd {
 };
 
 extern const struct cmd cmd_create, cmd_destroy, cmd_list, cmd_show, cmd_status, cmd_pubkey,
-	cmd_link, cmd_import, cmd_genkey, cmd_version, cmd_hide, cmd_unhide, cmd_ports,
-	cmd_route;
+	cmd_link, cmd_import, cmd_genkey, cmd_version, cmd_hide, cmd_unhide, cmd_ports, cmd_route;
 
 /* The options that each command has. */
 #define CMD_COMMON_OPTIONS                     \

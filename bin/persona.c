@@ -11,8 +11,8 @@
 #include "cmd.h"
 
 static const struct cmd *const commands[] = {&cmd_create, &cmd_destroy, &cmd_list, &cmd_show,
-	&cmd_status, &cmd_pubkey, &cmd_link, &cmd_route, &cmd_ports, &cmd_hide, &cmd_unhide, &cmd_import,
-	&cmd_genkey, &cmd_version};
+	&cmd_status, &cmd_pubkey, &cmd_link, &cmd_route, &cmd_ports, &cmd_hide, &cmd_unhide,
+	&cmd_import, &cmd_genkey, &cmd_version};
 
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -48,7 +48,7 @@ struct parser {
 	uint32_t net_seen;  /* keys of config_net.c */
 	struct config_peer *peer;
 	struct prefix_set *allowed; /* every AllowedIPs so far, by number of peer */
-	struct hosts *hosts;   /* every Host so far */
+	struct hosts *hosts;	    /* every Host so far */
 	struct pending_link *links;
 	size_t nlinks;
 };

@@ -154,8 +154,8 @@ int portspace_enter(
 /* The init is gone; an unnamed portspace goes with its last one. No effect when it is none. */
 void portspace_leave(struct core *core, struct portspace *ps, pid_t pid);
 
-/* Sets the routes that the configuration gives, and the settings of RIP, anew: after a change of the
- * configuration or of the links. What cannot be set is logged. */
+/* Sets the routes that the configuration gives, and the settings of RIP, anew: after a change of
+ * the configuration or of the links. What cannot be set is logged. */
 void portspace_build_routes(struct portspace *ps);
 /* What a static route leads over now; NULL: no link leads to its next hop. */
 struct rib_via *portspace_route_via(struct portspace *ps, const struct config_route *route);

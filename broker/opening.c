@@ -138,8 +138,8 @@ static void connect_server(struct stream *s)
 		.origin = op->hop.server ? op->at->id : 0,
 		.src = op->hop.src,
 		.dst = op->hop.dst};
-	int r = app_new_server(w, op->hop.path, &name, server->info.secret, &stream_app_events, s,
-		&s->end[1].app);
+	int r = app_new_server(
+		w, op->hop.path, &name, server->info.secret, &stream_app_events, s, &s->end[1].app);
 
 	if (r == 0) {
 		leave_retrying(op);
@@ -159,8 +159,7 @@ static void connect_server(struct stream *s)
 	if (r == -ECONNREFUSED || r == -ENOENT) {
 		leave_retrying(op);
 		/* Another member of its group, or whom it had overridden, may answer now. */
-		if (core_stale(w->core, server, op->hop.path) &&
-			op->reroutes++ < STREAM_REROUTES) {
+		if (core_stale(w->core, server, op->hop.path) && op->reroutes++ < STREAM_REROUTES) {
 			opening_route(s);
 			return;
 		}

@@ -111,8 +111,8 @@ int ops_make_unnamed(
 struct portspace *ops_find(struct ops *ops, const char *name, struct jsonio_error *err);
 /* May a new portspace of this name have the super-portspace that the configuration names? 0, or
  * negative errno with *err. */
-int ops_check_super(struct ops *ops, const struct config *config, const char *name,
-	struct jsonio_error *err);
+int ops_check_super(
+	struct ops *ops, const struct config *config, const char *name, struct jsonio_error *err);
 /* -EBUSY with *err while others are directly below it. */
 int ops_check_subs(struct ops *ops, const struct portspace *ps, struct jsonio_error *err);
 /* The hidden ports as texts; new reference, NULL when out of memory. */

@@ -97,10 +97,10 @@ static void chunk_recycle(struct rib_fib *fib)
 {
 	struct rib_chunk *chunk = fib->chunks;
 
-	for (unsigned c = RIB_FIB_CLASSES; chunk && c-- > 0;)
-		while (chunk->size - chunk->used >= sizes[c]) {
-			block_free(fib, &chunk->cells[chunk->used], sizes[c]);
-			chunk->used += sizes[c];
+	for (unsigned c = RIB_FIB_CLASSES; chunk && c > 0; c--)
+		while (chunk->size - chunk->used >= sizes[c - 1]) {
+			block_free(fib, &chunk->cells[chunk->used], sizes[c - 1]);
+			chunk->used += sizes[c - 1];
 		}
 }
 

@@ -34,7 +34,7 @@ struct opening {
 	uint8_t reroutes; /* servers that turned out to be gone */
 	uint8_t tries;	  /* of the host's addresses */
 	bool retried;	  /* a lost carrier was replaced once */
-	bool listed;  /* in the list of retrying streams */
+	bool listed;	  /* in the list of retrying streams */
 };
 
 struct stream {

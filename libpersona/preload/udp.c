@@ -271,3 +271,21 @@ int udp_option(int fd, const struct tag *tag, enum ask_dgram_option option, uint
 	req.local.addr = group ? *group : tag->v6 ? addr_any6 : addr_any4;
 	return ask(fd, tag, &req, &rep);
 }
+
+int udp_message_of(const struct iovec *iov, int count, struct msghdr *msgp)
+{
+	struct iovec few[UDP_FEW_IOVS];
+	size_t len = 0;
+
+	if (count < 0 || count > UDP_IOV_MAX)
+		return -EINVAL;
+	*msgp = (struct msghdr){
+		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+	if (count > UDP_FEW_IOVS)
+		return 1;
+	if (user_read(few, iov, (size_t)count * sizeof(*few)) < 0)
+		return -EFAULT;
+	for (int i = 0; i < count; i++)
+		len |= few[i].iov_len;
+	return len > 0;
+}

@@ -56,6 +56,7 @@ enum {
 	UDP_HEADS = 16,	    /* messages in one system call */
 	UDP_IOVS = 4,	    /* parts of a message in that case, its head included */
 	UDP_IOV_MAX = 1024, /* parts of a message (UIO_MAXIOV) */
+	UDP_FEW_IOVS = 8,   /* so many are copied to the stack at once */
 	UDP_CONTROL = 128,  /* the kernel's own control data (time stamps) */
 	UDP_V4_MAX = 65507,
 	ICMP_V4_MAX = 65515,
@@ -152,6 +153,9 @@ ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msgh
 ssize_t udp_sendmsg(int fd, struct tag *tag, const struct msghdr *msg, int flags);
 ssize_t udp_sendto(int fd, struct tag *tag, const void *buf, size_t n, int flags,
 	const struct sockaddr *addr, socklen_t len);
+/* The arguments of readv(2) and writev(2) as a message. 1; 0 when all parts are empty: the call
+ * does nothing then, it is no empty datagram; -EINVAL, -EFAULT. */
+int udp_message_of(const struct iovec *iov, int count, struct msghdr *msgp);
 ssize_t udp_writev(int fd, struct tag *tag, const struct iovec *iov, int count);
 int udp_sendmmsg(int fd, struct tag *tag, struct mmsghdr *msgs, unsigned n, int flags);
 /* Makes the head for one message; binds the socket first where necessary. *segmentp is the size of

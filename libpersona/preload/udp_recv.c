@@ -7,7 +7,7 @@
 #include "real.h"
 #include "udp.h"
 
-enum { FEW_IOVS = 8, NATIVE_FLAGS = MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC };
+enum { NATIVE_FLAGS = MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC };
 
 static ssize_t receive_raw(int fd, struct msghdr *msg, int flags)
 {
@@ -321,14 +321,14 @@ static __attribute__((noinline)) ssize_t receive_many(
 /* `msg` is a copy. */
 static ssize_t receive_copy(int fd, struct tag *tag, struct msghdr *msg, int flags)
 {
-	struct iovec parts[FEW_IOVS + 1];
+	struct iovec parts[UDP_FEW_IOVS + 1];
 	int r;
 
 	if (msg->msg_iovlen > UDP_IOV_MAX)
 		return -EMSGSIZE;
 	if ((int)msg->msg_namelen < 0)
 		return -EINVAL;
-	if (msg->msg_iovlen > FEW_IOVS)
+	if (msg->msg_iovlen > UDP_FEW_IOVS)
 		return receive_many(fd, tag, msg, flags);
 	r = user_read(parts + 1, msg->msg_iov, msg->msg_iovlen * sizeof(*parts));
 	if (r < 0)
@@ -378,20 +378,8 @@ ssize_t udp_recvfrom(int fd, struct tag *tag, void *buf, size_t n, int flags, st
 
 ssize_t udp_readv(int fd, struct tag *tag, const struct iovec *iov, int count)
 {
-	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
-	struct iovec few[FEW_IOVS];
-	size_t len = 0;
+	struct msghdr msg;
+	int r = udp_message_of(iov, count, &msg);
 
-	if (count < 0 || count > UDP_IOV_MAX)
-		return -EINVAL;
-	msg.msg_iovlen = (size_t)count;
-	if (count <= FEW_IOVS) {
-		if (user_read(few, iov, (size_t)count * sizeof(*few)) < 0)
-			return -EFAULT;
-		for (int i = 0; i < count; i++)
-			len |= few[i].iov_len;
-		if (len == 0) /* takes no datagram */
-			return 0;
-	}
-	return receive_copy(fd, tag, &msg, 0);
+	return r <= 0 ? r : receive_copy(fd, tag, &msg, 0);
 }

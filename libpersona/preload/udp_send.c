@@ -13,7 +13,6 @@
 #include "udp.h"
 
 enum {
-	FEW_IOVS = 8,
 	ICMP_HEADER = 8,
 	UDP_HEADER = 8,
 	HEADER_V4 = 20,
@@ -290,7 +289,7 @@ static __attribute__((noinline)) ssize_t send_many(
 
 ssize_t udp_sendmsg(int fd, struct tag *tag, const struct msghdr *msg, int flags)
 {
-	struct iovec parts[FEW_IOVS + 1];
+	struct iovec parts[UDP_FEW_IOVS + 1];
 	struct msghdr copy;
 	int r = user_read(&copy, msg, sizeof(copy));
 
@@ -302,7 +301,7 @@ ssize_t udp_sendmsg(int fd, struct tag *tag, const struct msghdr *msg, int flags
 		return -EINVAL;
 	if (copy.msg_namelen == 0)
 		copy.msg_name = NULL;
-	if (copy.msg_iovlen > FEW_IOVS)
+	if (copy.msg_iovlen > UDP_FEW_IOVS)
 		return send_many(fd, tag, &copy, flags);
 	r = user_read(parts + 1, copy.msg_iov, copy.msg_iovlen * sizeof(*parts));
 	if (r < 0)
@@ -325,20 +324,8 @@ ssize_t udp_sendto(int fd, struct tag *tag, const void *buf, size_t n, int flags
 
 ssize_t udp_writev(int fd, struct tag *tag, const struct iovec *iov, int count)
 {
-	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
-	struct iovec few[FEW_IOVS];
-	size_t len = 0;
+	struct msghdr msg;
+	int r = udp_message_of(iov, count, &msg);
 
-	if (count < 0 || count > UDP_IOV_MAX)
-		return -EINVAL;
-	msg.msg_iovlen = (size_t)count;
-	if (count <= FEW_IOVS) {
-		if (user_read(few, iov, (size_t)count * sizeof(*few)) < 0)
-			return -EFAULT;
-		for (int i = 0; i < count; i++)
-			len |= few[i].iov_len;
-		if (len == 0) /* nothing at all is no empty datagram here */
-			return 0;
-	}
-	return udp_sendmsg(fd, tag, &msg, 0);
+	return r <= 0 ? r : udp_sendmsg(fd, tag, &msg, 0);
 }
