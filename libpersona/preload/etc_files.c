@@ -29,8 +29,13 @@ static const struct {
 	{"/run/NetworkManager/resolv.conf", "resolv.conf"},
 };
 
-/* Sockets that answer for the host's names. */
+/* Sockets that answer for the host's names. The system bus is one of them: systemd-resolved,
+ * NetworkManager and others ask the host's name servers, or act on its network, for whoever sends a
+ * message. What flows there cannot be told apart message by message from here, so all of it is
+ * closed; a desktop's programs run without it as they do in a container. */
 static const char *const resolvers[] = {
+	"/run/dbus/system_bus_socket",
+	"/var/run/dbus/system_bus_socket",
 	"/run/nscd/socket",
 	"/var/run/nscd/socket",
 	"/run/systemd/resolve/io.systemd.Resolve",

@@ -315,7 +315,8 @@ static void files_of_names_are_the_portspaces(void **state)
 static void resolvers_of_the_host_are_not_there(void **state)
 {
 	static const char *const paths[] = {"/run/nscd/socket", "/var/run/nscd/socket",
-		"/run/systemd/resolve/io.systemd.Resolve", "/run/avahi-daemon/socket"};
+		"/run/systemd/resolve/io.systemd.Resolve", "/run/avahi-daemon/socket",
+		"/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
