@@ -321,8 +321,8 @@ static __attribute__((noinline)) ssize_t receive_many(
 /* `msg` is a copy. */
 static ssize_t receive_copy(int fd, struct tag *tag, struct msghdr *msg, int flags)
 {
-	struct iovec parts[UDP_FEW_IOVS + 1];
-	int r;
+	struct iovec parts[UDP_FEW_IOVS + 1], *given = msg->msg_iov;
+	ssize_t r;
 
 	if (msg->msg_iovlen > UDP_IOV_MAX)
 		return -EMSGSIZE;
@@ -330,11 +330,13 @@ static ssize_t receive_copy(int fd, struct tag *tag, struct msghdr *msg, int fla
 		return -EINVAL;
 	if (msg->msg_iovlen > UDP_FEW_IOVS)
 		return receive_many(fd, tag, msg, flags);
-	r = user_read(parts + 1, msg->msg_iov, msg->msg_iovlen * sizeof(*parts));
+	r = user_read(parts + 1, given, msg->msg_iovlen * sizeof(*parts));
 	if (r < 0)
 		return r;
 	msg->msg_iov = parts + 1;
-	return udp_receive(fd, tag, parts, msg, flags);
+	r = udp_receive(fd, tag, parts, msg, flags);
+	msg->msg_iov = given;
+	return r;
 }
 
 ssize_t udp_recvmsg(int fd, struct tag *tag, struct msghdr *msg, int flags)

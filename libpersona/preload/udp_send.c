@@ -275,8 +275,8 @@ ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msgh
 static __attribute__((noinline)) ssize_t send_many(
 	int fd, struct tag *tag, struct msghdr *msg, int flags)
 {
-	struct iovec parts[UDP_IOV_MAX + 1];
-	int r = user_read(parts + 1, msg->msg_iov, msg->msg_iovlen * sizeof(*parts));
+	struct iovec parts[UDP_IOV_MAX + 1], *given = msg->msg_iov;
+	ssize_t r = user_read(parts + 1, given, msg->msg_iovlen * sizeof(*parts));
 
 	if (r < 0)
 		return r;
@@ -284,7 +284,9 @@ static __attribute__((noinline)) ssize_t send_many(
 	if (msg->msg_iovlen == UDP_IOV_MAX)
 		return -EMSGSIZE;
 	msg->msg_iov = parts + 1;
-	return udp_send(fd, tag, parts, msg, flags);
+	r = udp_send(fd, tag, parts, msg, flags);
+	msg->msg_iov = given;
+	return r;
 }
 
 ssize_t udp_sendmsg(int fd, struct tag *tag, const struct msghdr *msg, int flags)
