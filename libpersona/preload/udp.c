@@ -272,6 +272,18 @@ int udp_option(int fd, const struct tag *tag, enum ask_dgram_option option, uint
 	return ask(fd, tag, &req, &rep);
 }
 
+int udp_take_parts(struct iovec *parts, struct msghdr *msg)
+{
+	int r = user_read(parts + 1, msg->msg_iov, msg->msg_iovlen * sizeof(*parts));
+
+	if (r < 0)
+		return r;
+	if (msg->msg_iovlen == UDP_IOV_MAX)
+		return -EMSGSIZE;
+	msg->msg_iov = parts + 1;
+	return 0;
+}
+
 int udp_message_of(const struct iovec *iov, int count, struct msghdr *msgp)
 {
 	struct iovec few[UDP_FEW_IOVS];

@@ -153,6 +153,10 @@ ssize_t udp_send(int fd, struct tag *tag, struct iovec *parts, const struct msgh
 ssize_t udp_sendmsg(int fd, struct tag *tag, const struct msghdr *msg, int flags);
 ssize_t udp_sendto(int fd, struct tag *tag, const void *buf, size_t n, int flags,
 	const struct sockaddr *addr, socklen_t len);
+/* Copies the program's parts behind parts[0], which is the head's, and makes `msg` (a copy) point
+ * there; parts has room for msg_iovlen + 1. 0, -EFAULT, or -EMSGSIZE: with the head there would be
+ * more parts than the kernel takes. */
+int udp_take_parts(struct iovec *parts, struct msghdr *msg);
 /* The arguments of readv(2) and writev(2) as a message. 1; 0 when all parts are empty: the call
  * does nothing then, it is no empty datagram; -EINVAL, -EFAULT. */
 int udp_message_of(const struct iovec *iov, int count, struct msghdr *msgp);

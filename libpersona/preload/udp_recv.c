@@ -305,14 +305,10 @@ static __attribute__((noinline)) ssize_t receive_many(
 	int fd, struct tag *tag, struct msghdr *msg, int flags)
 {
 	struct iovec parts[UDP_IOV_MAX + 1], *given = msg->msg_iov;
-	ssize_t r = user_read(parts + 1, given, msg->msg_iovlen * sizeof(*parts));
+	ssize_t r = udp_take_parts(parts, msg);
 
 	if (r < 0)
 		return r;
-	/* the head is a part as well, and the kernel takes UDP_IOV_MAX of them */
-	if (msg->msg_iovlen == UDP_IOV_MAX)
-		return -EMSGSIZE;
-	msg->msg_iov = parts + 1;
 	r = udp_receive(fd, tag, parts, msg, flags);
 	msg->msg_iov = given;
 	return r;
@@ -330,10 +326,9 @@ static ssize_t receive_copy(int fd, struct tag *tag, struct msghdr *msg, int fla
 		return -EINVAL;
 	if (msg->msg_iovlen > UDP_FEW_IOVS)
 		return receive_many(fd, tag, msg, flags);
-	r = user_read(parts + 1, given, msg->msg_iovlen * sizeof(*parts));
+	r = udp_take_parts(parts, msg);
 	if (r < 0)
 		return r;
-	msg->msg_iov = parts + 1;
 	r = udp_receive(fd, tag, parts, msg, flags);
 	msg->msg_iov = given;
 	return r;

@@ -276,14 +276,10 @@ static __attribute__((noinline)) ssize_t send_many(
 	int fd, struct tag *tag, struct msghdr *msg, int flags)
 {
 	struct iovec parts[UDP_IOV_MAX + 1], *given = msg->msg_iov;
-	ssize_t r = user_read(parts + 1, given, msg->msg_iovlen * sizeof(*parts));
+	ssize_t r = udp_take_parts(parts, msg);
 
 	if (r < 0)
 		return r;
-	/* the head is a part as well, and the kernel takes UDP_IOV_MAX of them */
-	if (msg->msg_iovlen == UDP_IOV_MAX)
-		return -EMSGSIZE;
-	msg->msg_iov = parts + 1;
 	r = udp_send(fd, tag, parts, msg, flags);
 	msg->msg_iov = given;
 	return r;
@@ -305,10 +301,9 @@ ssize_t udp_sendmsg(int fd, struct tag *tag, const struct msghdr *msg, int flags
 		copy.msg_name = NULL;
 	if (copy.msg_iovlen > UDP_FEW_IOVS)
 		return send_many(fd, tag, &copy, flags);
-	r = user_read(parts + 1, copy.msg_iov, copy.msg_iovlen * sizeof(*parts));
+	r = udp_take_parts(parts, &copy);
 	if (r < 0)
 		return r;
-	copy.msg_iov = parts + 1;
 	return udp_send(fd, tag, parts, &copy, flags);
 }
 
