@@ -133,6 +133,17 @@ int view_links(const json_t *array, int indent)
 	return out_table_print(t, indent, stdout);
 }
 
+/* A string, or an array of strings with commas between, to the end of the line. */
+static void value_line(const json_t *value)
+{
+	char *list = json_is_array(value) ? out_join(value) : NULL;
+	const char *text = list ? list : json_string_value(value);
+
+	out_text(stdout, OUT_PLAIN, text ? text : "-");
+	putchar('\n');
+	free(list);
+}
+
 static void view_hosts(const json_t *hosts)
 {
 	const char *name;
@@ -140,15 +151,10 @@ static void view_hosts(const json_t *hosts)
 
 	json_object_foreach((json_t *)(uintptr_t)hosts, name, value)
 	{
-		char *list = json_is_array(value) ? out_join(value) : NULL;
-		const char *text = list ? list : json_string_value(value);
-
 		fputs("  host          ", stdout);
 		out_text(stdout, OUT_PLAIN, name);
 		fputs(" = ", stdout);
-		out_text(stdout, OUT_PLAIN, text ? text : "-");
-		putchar('\n');
-		free(list);
+		value_line(value);
 	}
 }
 
@@ -167,11 +173,8 @@ static void view_settings(const json_t *settings)
 
 	json_object_foreach((json_t *)(uintptr_t)settings, key, value)
 	{
-		char *list = json_is_array(value) ? out_join(value) : NULL;
-		const char *text = list ? list : json_string_value(value);
-
-		field(key, text ? text : "-");
-		free(list);
+		printf("  %-14s", key);
+		value_line(value);
 	}
 }
 

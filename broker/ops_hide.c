@@ -29,15 +29,22 @@ json_t *ops_hidden(const struct portspace *ps)
 	return a;
 }
 
+static int parse_ports(const char *s, struct config_ports *portsp, struct jsonio_error *err)
+{
+	if (config_ports_parse(s, portsp) < 0)
+		return jsonio_fail(err, EINVAL, "write it as tcp/22 or udp/5000-5010",
+			"\"%.64s\" is no port or range of ports", s);
+	return 0;
+}
+
 static int hide_one(const char *s, void *arg, struct jsonio_error *err)
 {
 	struct config *config = arg;
 	struct config_ports ports;
-	int r = config_ports_parse(s, &ports);
+	int r = parse_ports(s, &ports, err);
 
 	if (r < 0)
-		return jsonio_fail(err, EINVAL, "write it as tcp/22 or udp/5000-5010",
-			"\"%.64s\" is no port or range of ports", s);
+		return r;
 	r = config_ports_add(&config->hide, &ports);
 	if (r == -ENOSPC)
 		return jsonio_fail(err, ENOSPC, "hide larger ranges instead",
@@ -49,11 +56,10 @@ static int unhide_one(const char *s, void *arg, struct jsonio_error *err)
 {
 	struct config *config = arg;
 	struct config_ports ports;
-	int r = config_ports_parse(s, &ports);
+	int r = parse_ports(s, &ports, err);
 
 	if (r < 0)
-		return jsonio_fail(err, EINVAL, "write it as tcp/22 or udp/5000-5010",
-			"\"%.64s\" is no port or range of ports", s);
+		return r;
 	r = config_ports_remove(&config->hide, &ports);
 	if (r == -ENOENT)
 		return jsonio_fail(err, ENOENT, "\"persona ports\" shows what is hidden",
