@@ -87,6 +87,8 @@ def test_nginx_reload_keeps_serving(world):
     a, b = world.two()
     p = nginx(b, "work", 80)
     log = b.home / "nginx-work-80"
+    # nginx listens before it writes the file
+    wait_for("nginx's pid", lambda: (log / "pid").exists() and (log / "pid").read_text().strip())
     master = int((log / "pid").read_text())
     import os
     import signal
